@@ -8,6 +8,7 @@
 #define DATAPLANE_RECORDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define RECORD_NONE           UINT32_MAX

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The arrays of published records and the settings that hold until the first sync.
+#include "dataplane/records.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+static const struct settings_record default_settings = {
+	.mtu = 1280,
+	.icmp_errors_per_second = 100,
+	.icmp_errors_burst = 50,
+	.flow_timeout_tcp_s = 7200,
+	.flow_timeout_tcp_closing_s = 10,
+	.flow_timeout_udp_s = 180,
+	.flow_timeout_icmp_s = 30,
+	.client_max_flows = 4096,
+	.client_new_flows_per_second = 500,
+	.outer_dscp = 0,
+	.handshake_max_queue = 1024,
+};
+
+static void free_array(const void **array, uint32_t n, size_t wipe)
+{
+	if (!array)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		void *record = (void *)(uintptr_t)array[i];
+
+		if (record && wipe)
+			sodium_memzero(record, wipe);
+		free(record);
+	}
+	free(array);
+}
+
+void records_destroy(struct records *r)
+{
+	if (!r)
+		return;
+	free_array((const void **)r->accounts, r->max_accounts, 0);
+	free_array((const void **)r->vnets, r->max_vnets, 0);
+	free_array((const void **)r->tunnels, r->max_tunnels, 0);
+	free_array((const void **)r->clients, r->max_clients, 0);
+	free_array((const void **)r->connectors, r->max_connectors, 0);
+	free_array((const void **)r->peers, r->max_peers, sizeof(struct peer_record));
+	free((void *)(uintptr_t)r->settings);
+	free(r);
+}
+
+struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunnels, uint32_t clients,
+			       uint32_t connectors, uint32_t peers)
+{
+	struct records *r = calloc(1, sizeof(*r));
+	struct settings_record *settings = malloc(sizeof(*settings));
+
+	if (!r || !settings) {
+		free(r);
+		free(settings);
+		return NULL;
+	}
+	*settings = default_settings;
+	*r = (struct records){.max_accounts = accounts,
+			      .max_vnets = vnets,
+			      .max_tunnels = tunnels,
+			      .max_clients = clients,
+			      .max_connectors = connectors,
+			      .max_peers = peers,
+			      .accounts = calloc(accounts, sizeof(*r->accounts)),
+			      .vnets = calloc(vnets, sizeof(*r->vnets)),
+			      .tunnels = calloc(tunnels, sizeof(*r->tunnels)),
+			      .clients = calloc(clients, sizeof(*r->clients)),
+			      .connectors = calloc(connectors, sizeof(*r->connectors)),
+			      .peers = calloc(peers, sizeof(*r->peers)),
+			      .settings = settings};
+	if (!r->accounts || !r->vnets || !r->tunnels || !r->clients || !r->connectors || !r->peers) {
+		records_destroy(r);
+		return NULL;
+	}
+	return r;
+}
