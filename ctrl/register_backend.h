@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the HTTPS registration server (ctrl/register.c) asks of sluice-ctrl's store. Every function may be called from
-// any thread: it is marshalled to the store's loop and waits for the answer (milliseconds; longer only while a very
-// large apply runs, and register_backend_upsert() for its wait_ms). After register_backend_stop() all answer
-// -ESHUTDOWN, so that the HTTPS server can be joined.
+// What the registration server (ctrl/register) asks of the store. Every call is made on the thread that
+// runs register_server_dispatch(), the daemon's loop; TLS, HTTP and parsing stay on the server's own thread.
 #ifndef SLUICE_CTRL_REGISTER_BACKEND_H
 #define SLUICE_CTRL_REGISTER_BACKEND_H
 
@@ -10,76 +8,87 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REGISTER_SECRET_MAX	   512 /* bytes; secrets are 32 or more */
-#define REGISTER_SECRETS	   2   /* the current one, and the former while a rotation overlaps */
-#define REGISTER_KEYS_MAX	   8   /* sessions of a connector */
-#define REGISTER_NAME_MAX	   256 /* a name's room, NUL included */
-#define REGISTER_EDGE_ENDPOINTS	   16
-#define REGISTER_EDGE_ENDPOINT_LEN 64
-#define REGISTER_CONNECTORS_MAX	   64 /* of a tunnel */
-#define REGISTER_LEASE_S	   60
+#include <jansson.h>
 
-struct register_backend; /* owned by sluice-ctrl's main */
+#include "lib/register_proof.h"
 
+#define REGISTER_CONNECTORS_MAX 64	/* connectors of one tunnel at a time */
+#define REGISTER_SECRET_MAX_BYTES 1024
+#define REGISTER_SECRETS_MAX 2		/* while a rotation overlaps */
+#define REGISTER_ID_MAX 64		/* bytes of account tag and tunnel id, without the NUL */
+#define REGISTER_UUID_BYTES 36
+#define REGISTER_HOSTNAME_MAX 253
+#define REGISTER_VERSION_MAX 64
+
+enum register_mode {
+	REGISTER_MODE_USERSPACE,
+	REGISTER_MODE_TUN,
+};
+
+const char *register_mode_name(enum register_mode mode); /* "userspace", "tun" */
+
+/* What the server must know of a tunnel to judge a caller. Wiped by the server after use. */
 struct register_tunnel {
-	char tunnel_id[37];		     /* canonical: lower case, hyphens */
-	char tunnel_name[REGISTER_NAME_MAX];
-	unsigned sessions;		     /* how many session keys a connector may use, 1–8 */
-	unsigned mtu;			     /* the setting */
-	size_t n_secrets;
+	size_t secret_count; /* 1 or 2, each may prove */
 	struct {
-		uint8_t bytes[REGISTER_SECRET_MAX];
-		size_t len;
-	} secrets[REGISTER_SECRETS];
+		uint8_t bytes[REGISTER_SECRET_MAX_BYTES];
+		size_t length_bytes;
+	} secrets[REGISTER_SECRETS_MAX];
+	unsigned other_connectors; /* live ones of this tunnel, the asking connector not counted */
 };
 
-/* Looks a tunnel up by account tag (32 hex digits) and id (UUID, any case, with or without hyphens). 0; -ENOENT (no such
- * tunnel in this account, or a tag or id that is none); -ESHUTDOWN. Wipe *out with sodium_memzero() after use. */
-int register_backend_tunnel(struct register_backend *b, const char *account_tag, const char *tunnel_id,
-			    struct register_tunnel *out);
-
-struct register_connector {
-	const char *account_tag, *tunnel_id; /* as above */
-	const char *connector_id;	     /* UUID */
-	const char *hostname;		     /* outside text: valid UTF-8, cut to 255 bytes by the store */
-	const char *client_version;	     /* outside text: the same, 64 bytes */
-	const char *mode;		     /* "userspace" or "tun" */
-	const char *remote;		     /* address of the TLS peer as text; shown in connector.list */
+/* A registration (or renewal) whose proof was good. Strings are UTF-8 text from outside: escape them in logs. */
+struct register_request {
+	char account_tag[REGISTER_ID_MAX + 1];
+	char tunnel_id[REGISTER_ID_MAX + 1];
+	char connector_id[REGISTER_UUID_BYTES + 1]; /* lower case */
+	uint8_t session_keys[REGISTER_SESSION_KEYS_MAX][REGISTER_KEY_BYTES]; /* distinct, ≥ 1 */
+	size_t session_key_count;
+	char hostname[REGISTER_HOSTNAME_MAX + 1];
+	char client_version[REGISTER_VERSION_MAX + 1];
+	enum register_mode mode;
 	bool preserve_source;
-	unsigned mtu; /* 1280–9000 */
-	size_t n_keys;
-	uint8_t keys[REGISTER_KEYS_MAX][32];
+	uint16_t mtu;	 /* 576–9216 */
+	char remote[56]; /* the caller's address, as text with port */
+	/* the server's own; not for the backend */
+	uint8_t nonce[REGISTER_NONCE_BYTES];
+	uint8_t proof[REGISTER_PROOF_BYTES];
 };
 
-struct register_result {
-	uint64_t revision;
-	bool applied;	   /* every connected edge has applied it; false: wait_ms is over, or no edge is connected */
-	unsigned sessions; /* of the keys, how many may be used: only these are in the tables */
+/* The answer to a good registration. */
+struct register_answer {
+	unsigned lease_s;
+	const char *tunnel_name; /* borrowed during the call of register_call_answer() */
+	unsigned sessions;	 /* how many of the keys may be used, from the first */
+	unsigned mtu;
+	json_t *edges; /* borrowed: [{"edge_id", "workers", "public_keys", "endpoints"}], may be empty */
 };
 
-/* Adds a connector or renews its lease (REGISTER_LEASE_S from now), and waits until the edges have applied it or wait_ms
- * are over. Call it only after the proof has been checked. 0; else, with the reason for the log in why (≥ 128 bytes):
- * -ENOENT tunnel gone; -EEXIST a key belongs to somebody else, or the connector id to another tunnel; -EINVAL a low-order
- * key, the same key twice, or another bad field; -ENOSPC REGISTER_CONNECTORS_MAX reached; -EIO the store failed;
- * -ESHUTDOWN. */
-int register_backend_upsert(struct register_backend *b, const struct register_connector *c, unsigned wait_ms,
-			    struct register_result *out, char *why, size_t why_len);
+struct register_call; /* one registration that waits for its answer */
 
-/* Removes a connector (goodbye). 0, -ENOENT, -EIO, -ESHUTDOWN. Does not wait for the edges. */
-int register_backend_remove(struct register_backend *b, const char *account_tag, const char *tunnel_id,
-			    const char *connector_id);
+struct register_backend {
+	void *ctx;
 
-struct register_edge {
-	char edge_id[64];
-	unsigned workers;
-	size_t n_keys;
-	uint8_t public_keys[2][32];
-	size_t n_endpoints;
-	char endpoints[REGISTER_EDGE_ENDPOINTS][REGISTER_EDGE_ENDPOINT_LEN]; /* "203.0.113.1:51820", "[2001:db8::1]:51820" */
+	/* Fills `out` for the tunnel of that account. 0, or -ENOENT: no such account, tunnel, or not of that account
+	 * (out untouched). */
+	int (*tunnel)(void *ctx, const char *account_tag, const char *tunnel_id, const char *connector_id,
+		      struct register_tunnel *out);
+
+	/* Puts the connector (new, or a renewal with the same id) and, once the edges have applied it or after 2 s,
+	 * calls register_call_answer() or register_call_refuse(), exactly once, here or later, on this thread.
+	 * `request` lives until then. The lease runs out `lease_s` after this call; the backend removes it then. */
+	void (*put)(void *ctx, const struct register_request *request, struct register_call *call);
+
+	/* The connector has taken its leave: remove it. Unknown ones are not an error. */
+	void (*goodbye)(void *ctx, const char *account_tag, const char *tunnel_id, const char *connector_id);
 };
 
-/* The edges connected now (where none is: those known from before). *edges is heap, free() it; *n may be 0. 0, -ENOMEM,
- * -ESHUTDOWN. */
-int register_backend_edges(struct register_backend *b, struct register_edge **edges, size_t *n);
+/* Ends the call with 200. */
+void register_call_answer(struct register_call *call, const struct register_answer *answer);
+
+/* Ends the call with a refusal: `reason` (one sentence for the log, never sent). The wire says "unauthorized". Use
+ * it where a session key belongs to another peer or is of low order, where the connector id belongs to another tunnel,
+ * or where the tunnel was deleted meanwhile. */
+void register_call_refuse(struct register_call *call, const char *reason);
 
 #endif
