@@ -14,7 +14,7 @@
 #define PEER_INDEX_ROUNDS 4
 
 /** Read-only after peer_index_init(): any thread. */
-struct peer_index_codec {
+struct peer_index {
 	uint32_t edge;	    /* edge number, shifted to its place */
 	uint32_t edge_mask; /* its bits; 0 for e = 0 */
 	uint32_t rest_mask; /* the permuted bits */
@@ -32,20 +32,20 @@ struct peer_index_codec {
  * worker and slot must leave at least 4 of the 32 − edge_bits spare (so at most 1 guess in 16 names
  * a slot at all). key: 32 random bytes, new at each start of the edge. 0 or -EINVAL.
  */
-int peer_index_init(struct peer_index_codec *c, unsigned int edge_bits, uint32_t edge_number,
+int peer_index_init(struct peer_index *c, unsigned int edge_bits, uint32_t edge_number,
 		    uint32_t workers, uint32_t slots_per_worker, const uint8_t key[32]);
 
 /** worker < workers, slot < slots_per_worker. A plain number: whoever writes it to the wire makes
  * it little-endian. */
-uint32_t peer_index_encode(const struct peer_index_codec *c, uint32_t worker, uint32_t slot);
+uint32_t peer_index_encode(const struct peer_index *c, uint32_t worker, uint32_t slot);
 
 /** The inverse. False (nothing written): another edge's number, or no worker and slot of this edge.
  */
-bool peer_index_decode(const struct peer_index_codec *c, uint32_t index, uint32_t *worker,
+bool peer_index_decode(const struct peer_index *c, uint32_t index, uint32_t *worker,
 		       uint32_t *slot);
 
 /** The edge number in `index` (0 when there are no edge bits): for a fleet that routes by it. */
-uint32_t peer_index_edge(const struct peer_index_codec *c, uint32_t index);
+uint32_t peer_index_edge(const struct peer_index *c, uint32_t index);
 
 /*
  * Slots of one worker. A freed slot rests before it is handed out again, so that a late packet with
