@@ -16,22 +16,24 @@ enum event {
 	EV_COUNT,
 };
 
-#define NO	255 /* does not fit */
-#define NONE	FLOW_TCP_NONE
-#define SYN_U	FLOW_TCP_SYN_UP
-#define SYN_D	FLOW_TCP_SYN_DOWN
-#define SYN_B	FLOW_TCP_SYN_BOTH
-#define EST	FLOW_TCP_ESTABLISHED
-#define FIN_U	FLOW_TCP_FIN_UP
-#define FIN_D	FLOW_TCP_FIN_DOWN
-#define FIN_B	FLOW_TCP_FIN_BOTH
-#define RST	FLOW_TCP_RESET
+#define NO    255 /* does not fit */
+#define NONE  FLOW_TCP_NONE
+#define SYN_U FLOW_TCP_SYN_UP
+#define SYN_D FLOW_TCP_SYN_DOWN
+#define SYN_B FLOW_TCP_SYN_BOTH
+#define EST   FLOW_TCP_ESTABLISHED
+#define FIN_U FLOW_TCP_FIN_UP
+#define FIN_D FLOW_TCP_FIN_DOWN
+#define FIN_B FLOW_TCP_FIN_BOTH
+#define RST   FLOW_TCP_RESET
 
 /*
- * A SYN retransmitted in an open connection fits and changes nothing (RFC 5961 section 4: the peer answers it with an ACK). A
- * SYN+ACK belongs only where the other side's SYN is. A reset never opens anything. After a reset, packets still
- * fit: a blind reset that the endpoints ignored must not cut them, and the short timeout does the rest.
+ * A SYN retransmitted in an open connection fits and changes nothing (RFC 5961 section 4: the peer
+ * answers it with an ACK). A SYN+ACK belongs only where the other side's SYN is. A reset never
+ * opens anything. After a reset, packets still fit: a blind reset that the endpoints ignored must
+ * not cut them, and the short timeout does the rest.
  */
+// clang-format off
 static const uint8_t next_state[FLOW_TCP_STATE_COUNT][EV_COUNT] = {
 	/*          SYN↑   SYN↓   S+A↑   S+A↓   data↑  data↓  FIN↑   FIN↓   RST */
 	[NONE]  = {SYN_U, SYN_D, NO,    NO,    NO,    NO,    NO,    NO,    NO},
@@ -44,6 +46,7 @@ static const uint8_t next_state[FLOW_TCP_STATE_COUNT][EV_COUNT] = {
 	[FIN_B] = {SYN_U, SYN_D, FIN_B, FIN_B, FIN_B, FIN_B, FIN_B, FIN_B, RST},
 	[RST]   = {SYN_U, SYN_D, RST,   RST,   RST,   RST,   RST,   RST,   RST},
 };
+// clang-format on
 
 /* EV_COUNT for combinations that no stack sends (RFC 9293 allows none of them). */
 static enum event event_of(uint8_t flags, bool up)
@@ -129,8 +132,8 @@ enum flow_class flow_class_of(uint8_t proto, uint8_t tcp_state)
 const char *flow_tcp_name(uint8_t state)
 {
 	static const char *const names[FLOW_TCP_STATE_COUNT] = {
-		"none",	       "syn-up",   "syn-down",	"syn-both", "established",
-		"fin-up",      "fin-down", "fin-both",	"reset",
+		"none",	  "syn-up",   "syn-down", "syn-both", "established",
+		"fin-up", "fin-down", "fin-both", "reset",
 	};
 
 	return state < FLOW_TCP_STATE_COUNT ? names[state] : "?";
