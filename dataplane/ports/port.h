@@ -28,21 +28,21 @@ enum port_kind {
 
 /*
  * Counters of one queue. Written by the queue's thread alone, read by the control thread without a
- * lock (each is one aligned 64-bit word). The rx_* drops are drop reasons port_rx_*; tx_dropped is
- * reason tx_full.
+ * lock (each is one aligned 64-bit word). rx_full, rx_nombuf and rx_too_long are drop reasons
+ * (port_…) of packets that XDP has counted as rx; ports without XDP leave them 0 and know
+ * rx_nic_missed alone. tx_dropped is reason tx_full.
  */
 struct port_stats {
 	uint64_t rx_packets; /* handed to the worker */
 	uint64_t rx_bytes;
-	uint64_t tx_packets; /* taken by the device */
+	uint64_t tx_packets; /* queued to the device */
 	uint64_t tx_bytes;
-	uint64_t tx_dropped;	/* freed: no room in the ring */
-	uint64_t tx_unsendable; /* freed: chained, too long, or not of the port's mempool (also part
-				   of tx_dropped) */
-	uint64_t rx_full;	/* dropped before us: receive ring full (reason port_rx_full) */
-	uint64_t rx_nombuf;	/* dropped before us: fill ring empty (port_rx_nombuf) */
-	uint64_t rx_too_long;	/* dropped before us: longer than a buffer (port_rx_too_long) */
-	uint64_t rx_nic_missed; /* missed by the NIC itself, before rx is counted: kept apart */
+	uint64_t tx_dropped;	/* freed instead of queued, whatever the cause */
+	uint64_t tx_unsendable; /* of these: chained, too long, or not of the port's mempool */
+	uint64_t rx_full;	/* receive ring was full */
+	uint64_t rx_nombuf;	/* fill ring was empty */
+	uint64_t rx_too_long;	/* longer than a buffer */
+	uint64_t rx_nic_missed; /* missed by the device before rx is counted: kept apart */
 	uint64_t fill_empty;	/* bursts that found no mbuf for the fill ring */
 	uint64_t tx_wakeups;	/* system calls to send */
 };
@@ -54,7 +54,7 @@ struct port_ops {
 			     uint16_t n);
 	void (*flush)(struct port *port, uint16_t queue);
 	int (*rx_fd)(const struct port *port, uint16_t queue);
-	void (*before_sleep)(struct port *port, uint16_t queue);
+	bool (*before_sleep)(struct port *port, uint16_t queue);
 	int (*read_stats)(struct port *port, uint16_t queue, struct port_stats *out);
 	void (*close)(struct port *port);
 };
@@ -63,12 +63,15 @@ struct port_ops {
 struct port {
 	const struct port_ops *ops;
 	enum port_kind kind;
-	uint16_t id;	    /* as given in the config: index in the edge's list of ports */
-	uint16_t n_queues;  /* rx and tx alike */
-	uint16_t mtu;	    /* bytes of IP packet */
-	uint16_t ethdev_id; /* DPDK's number; UINT16_MAX for xsk */
+	uint16_t id;	     /* as given in the config: index in the edge's list of ports */
+	uint16_t n_queues;   /* rx and tx alike */
+	uint16_t dev_queues; /* rx queues of the device, 0: unknown; what comes on others is the
+				kernel's */
+	uint16_t mtu;	     /* bytes of IP packet */
+	uint16_t ethdev_id;  /* DPDK's number; UINT16_MAX for xsk */
 	uint8_t mac[6];
-	uint32_t ifindex; /* the kernel's interface; 0 where there is none (PCI, ring, null) */
+	uint32_t buffer_room; /* bytes of frame that one mbuf takes; see port_max_frame() */
+	uint32_t ifindex;     /* the kernel's interface; 0 where there is none (PCI, ring, null) */
 	char name[PORT_NAME_SIZE]; /* interface name, PCI address or vdev name */
 	char mode[48]; /* for people: "native, zero-copy", "generic, copy", driver name */
 };
@@ -76,17 +79,18 @@ struct port {
 struct port_config {
 	enum port_kind kind;
 	uint16_t id;
-	uint16_t n_queues;  /* xsk: 1..PORT_MAX_QUEUES, at most the interface's; ethdev: what the
-			       device gives, at most this */
-	uint16_t ring_size; /* power of two, 64..4,096; 0: 2,048. xsk needs up to 2 × ring_size ×
-			       n_queues mbufs of the pool */
-	const char *name;   /* xsk: interface; ethdev: PCI address, or vdev string with arguments
-			       "net_ring0,…" */
+	/* xsk: 1..PORT_MAX_QUEUES, at most the interface's; ethdev: at most this, fewer if the
+	 * device has fewer */
+	uint16_t n_queues;
+	/* power of two, 64..4,096; 0: 2,048. xsk holds up to 3 × ring_size × n_queues mbufs of the
+	 * pool */
+	uint16_t ring_size;
+	const char *name; /* xsk: interface; ethdev: PCI address, or vdev string "net_ring0,…" */
 	struct rte_mempool *pool; /* mbufs of one segment; outlives the port */
 	/* xsk only */
 	bool force_copy;    /* never zero-copy */
 	bool force_generic; /* XDP generic mode */
-	bool busy_poll;	    /* SO_PREFER_BUSY_POLL on the sockets (poll: busy) */
+	bool busy_poll;	    /* SO_PREFER_BUSY_POLL on the sockets */
 };
 
 /*
@@ -97,8 +101,10 @@ struct port_config {
  */
 struct port *port_open(const struct port_config *cfg, char *err, size_t err_size);
 
-/* Stops and frees; no worker may use it any more. Mbufs inside rings go back to their pool. NULL is
- * fine. */
+/*
+ * Stops and frees; no worker may use it any more. Mbufs inside rings go back to their pool; those
+ * that a zero-copy driver holds are lost until the pool is freed. NULL is fine.
+ */
 void port_close(struct port *port);
 
 /* The XDP program of an xsk port, for endpoints, deny list and counters; NULL for others. */
@@ -149,12 +155,12 @@ static inline int port_rx_fd(const struct port *port, uint16_t queue)
 }
 
 /*
- * Call right before sleeping on port_rx_fd: refills, flushes. Then ask rx_burst once more, or rely
- * on poll (which returns at once while packets wait).
+ * Call right before sleeping on port_rx_fd: refills, flushes. poll() returns at once while packets
+ * wait. False: the device has not taken all yet that is to be sent, so sleep a millisecond at most.
  */
-static inline void port_before_sleep(struct port *port, uint16_t queue)
+static inline bool port_before_sleep(struct port *port, uint16_t queue)
 {
-	port->ops->before_sleep(port, queue);
+	return port->ops->before_sleep(port, queue);
 }
 
 /* Counters of a queue since open. 0 or negative errno. */
