@@ -72,6 +72,9 @@ struct edge {
 	struct port *ports[EDGE_MAX_PORTS];
 	struct rte_mempool *mbuf_pool; /* one pool: any mbuf may leave by any port and queue */
 	struct rte_mempool *message_pool;
+	/* workers → control thread: struct message * of type CTL_*; the eventfd is written after each */
+	struct rte_ring *control_inbox;
+	int control_wake_fd;
 	struct rte_rcu_qsbr *qsbr; /* workers are reader threads 0 … n_workers−1; the handshake thread is n_workers */
 
 	/* tables: control writes, workers and the handshake thread read */

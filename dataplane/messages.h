@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What threads of the edge tell each other. Messages come from one pool (message_alloc / message_free, any thread) and
- * travel by rte_ring: handshake and control thread → worker (`inbox`), worker → handshake thread (`events`).
+ * travel by rte_ring: handshake and control thread → worker (`inbox`), worker → handshake thread (`events`), worker → control thread (edge->control_inbox).
  */
 #ifndef DATAPLANE_MESSAGES_H
 #define DATAPLANE_MESSAGES_H
@@ -17,14 +17,13 @@ struct flow_entry;
 enum message_type {
 	/* to a worker */
 	MSG_INSTALL_SESSION = 1, /* session: a keypair is ready in `slot` */
-	MSG_REMOVE_PEER,         /* peer: drop all its sessions (revoked, expired keys) and, if `forget`, its flows */
+	MSG_REMOVE_PEER,         /* peer: drop all its sessions (expired keys); with `flag` also all else (removed) */
 	MSG_SET_ENDPOINT,        /* peer, endpoint: known from an earlier run */
 	MSG_SETTLED,             /* peer, flag: connector session carries flows or not */
 	MSG_KEEPALIVE,           /* peer: send an empty data packet */
 	MSG_SEND_RAW,            /* mbuf: UDP payload (handshake message), endpoint; originated */
 	MSG_SEND_INNER,          /* mbuf: inner packet for peer (control datagram); originated */
 	MSG_DUMP_FLOWS,          /* dump: copy out flows from a cursor */
-	MSG_CONNECTOR_GONE,      /* connector: end or move its flows */
 	MSG_PATH_MTU,            /* endpoint.remote: outer path MTU learned, mtu */
 	MSG_MIGRATE_OUT,         /* peer: hand sessions and flows over to worker `target` */
 	MSG_MIGRATE_IN,          /* peer: take them (sent by the worker that hands over) */
@@ -37,7 +36,9 @@ enum message_type {
 	EV_ENDPOINT,       /* peer, endpoint: roamed */
 	EV_SLOT_FREE,      /* session.local_index: the worker has forgotten it */
 	EV_HANDOFFS,       /* peer: its packets keep arriving at `worker`; consider migrate */
-	EV_MIGRATED        /* peer: worker `worker` owns it now */
+	EV_MIGRATED,       /* peer: worker `worker` owns it now */
+	/* to the control thread */
+	CTL_NEIGHBOUR /* endpoint.remote: next hop on interface `peer` (ifindex) wants resolving */
 };
 
 struct flow_dump; /* dataplane/flow_dump.h */

@@ -61,6 +61,8 @@ struct peer {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t handoffs;             /* packets of this peer that came in on another worker */
 	uint64_t handshake_asked_ns;   /* last EV_NEED_HANDSHAKE */
+	uint64_t icmp_tat_ns;          /* limits ICMP errors to this peer (GCRA) */
+	uint64_t handoffs_mark, rx_mark; /* where the last look at them stood */
 	uint16_t path_mtu;             /* learned outer path MTU; 0: none */
 	uint8_t owner;                 /* worker, or PEER_UNOWNED; written by the handshake thread */
 	bool settled;                  /* connector session that carries flows */
