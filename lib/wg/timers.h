@@ -67,9 +67,14 @@ struct wg_timers {
 	uint64_t handshake_rx_ns;         /* last authenticated handshake message received */
 	uint64_t attempt_began_ns;        /* first initiation of this attempt; 0: none under way */
 	uint64_t retry_ns;                /* when to send the next one of this attempt */
+	uint64_t gave_up_ns;              /* when the last attempt ended without answer */
 	uint64_t session_ns;              /* last session derived; 0: none, or wiped */
 	uint64_t lastminute_born_ns;      /* keypair for which the receive rule has fired already */
-	uint64_t jitter_ns;
+	uint64_t jitter_ns;               /* of the last initiation */
+	uint64_t keepalive_ns;            /* when SEND_KEEPALIVE was last reported */
+	uint64_t unacked_seen_ns;         /* unacked_rx_ns that led to a handshake, for want of a session */
+	uint64_t answer_base_ns;          /* what was sent up to here no longer waits for an answer */
+	uint64_t unanswered_seen_ns;      /* first content seen sent after that */
 	uint32_t attempts; /* initiations sent in this attempt */
 	bool wanted;       /* somebody asked for a handshake */
 };
@@ -83,8 +88,9 @@ enum wg_timer_action {
 
 /*
  * What is due at now_ns: a mask of wg_timer_action, and in *next_ns the time of the next poll if nothing happens
- * (UINT64_MAX: none; events move it, so poll after each). next_ns may be NULL. EXPIRE_KEYS and GIVE_UP are reported once;
- * the other two until they are done, so a caller under a budget may postpone them.
+ * (UINT64_MAX: none; events move it, so poll after each, or now and then). next_ns may be NULL. EXPIRE_KEYS and GIVE_UP
+ * are reported once. SEND_INITIATION is reported until one was sent, so a caller under a budget may postpone it;
+ * SEND_KEEPALIVE again after a second while the stamps have not moved.
  */
 unsigned wg_timers_poll(struct wg_timers *timers, const struct wg_stamps *stamps,
 			const struct wg_keypair_info *keypair, uint64_t now_ns, uint64_t *next_ns);
@@ -92,7 +98,10 @@ unsigned wg_timers_poll(struct wg_timers *timers, const struct wg_stamps *stamps
 /* Whether data may still be sent with the keypair (Reject-After-Time, Reject-After-Messages). */
 bool wg_keypair_usable(const struct wg_keypair_info *keypair, uint64_t now_ns);
 
-/* A packet waits and there is no usable keypair, or the owner wants a handshake. The next poll tells when. */
+/*
+ * A packet waits and there is no usable keypair, or the owner wants a handshake: the next poll tells when. During an
+ * attempt it restarts Rekey-Attempt-Time (6.4).
+ */
 void wg_timers_want(struct wg_timers *timers);
 /* An initiation went out. jitter_ns: random, below WG_REKEY_JITTER_MAX_NS (larger values are cut). */
 void wg_timers_initiation_sent(struct wg_timers *timers, uint64_t now_ns, uint64_t jitter_ns);
