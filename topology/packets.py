@@ -57,6 +57,16 @@ def tcp(src, dst, sport, dport, flags='S', seq=1, ack=0, data=b'', **kw):
     return ip(src, dst, TCP, head[:16] + struct.pack('>H', value) + head[18:] + data, **kw)
 
 
+def icmp_error(src, dst, quoted, kind=None, code=1, rest=b'\0\0\0\0'):
+    """An ICMP or ICMPv6 error that quotes a packet; "host unreachable" unless told otherwise."""
+    if ipaddress.ip_address(src).version == 4:
+        body = struct.pack('>BBH', 3 if kind is None else kind, code, 0) + rest + quoted[:548]
+        return ip(src, dst, ICMP, body[:2] + struct.pack('>H', checksum(body)) + body[4:])
+    body = struct.pack('>BBH', 1 if kind is None else kind, code, 0) + rest + quoted[:1180]
+    value = checksum(pseudo(src, dst, ICMP6, len(body)) + body)
+    return ip(src, dst, ICMP6, body[:2] + struct.pack('>H', value) + body[4:])
+
+
 class Parsed:
     """The fields of an inner packet that tests look at; padding behind it is cut off."""
 
