@@ -11,7 +11,6 @@
 #define IPC_LINE_MAX_TRUSTED   (16u * 1024 * 1024) /* from a peer that may write */
 #define IPC_LINE_MAX_UNTRUSTED (64u * 1024)
 #define IPC_LINE_TIME_NS       (10ull * 1000000000)
-#define IPC_DEPTH_MAX	       32
 
 struct ipc_line {
 	char *buf;
@@ -30,7 +29,7 @@ void ipc_line_free(struct ipc_line *l);
 int ipc_line_push(struct ipc_line *l, const void *data, size_t len, uint64_t now_ns);
 
 /* Takes the next whole line: true, with *line (NUL-terminated in place of the newline, valid until the next push) and
- * its length. A line longer than the cap never comes out. */
+ * its length. Check the length against the cap where several lines came in one push. */
 bool ipc_line_next(struct ipc_line *l, char **line, size_t *len);
 
 /* When the unfinished line must be complete (ns), or UINT64_MAX where there is none. Take all whole lines first. */

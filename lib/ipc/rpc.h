@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#define IPC_DEPTH_MAX 32 /* brackets inside brackets, in any JSON text */
+
 enum ipc_code { /* error.code */
 	IPC_PARSE_ERROR = -32700,
 	IPC_INVALID_REQUEST = -32600,
@@ -35,10 +37,11 @@ struct ipc_error {
 	int code;	    /* 0: no error */
 	char name[32];	    /* data.code; "" for protocol faults */
 	char field[64];	    /* data.field; "" for none */
-	char message[1024]; /* one sentence, outside text already escaped */
+	char message[1024]; /* one sentence; what came over the wire is escaped already */
 };
 
-/* Fills e (code IPC_REFUSED) and returns -1. `field` may be NULL. The formatted text is escaped as log_escape() does. */
+/* Fills e (code IPC_REFUSED) and returns -1. `field` may be NULL. JSON carries controls of outside text safely; whoever
+ * prints the message escapes it (ipc_error_from_json() does, log_msg() does). */
 int ipc_error_set(struct ipc_error *e, const char *name, const char *field, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
