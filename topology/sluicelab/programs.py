@@ -100,8 +100,8 @@ def start_edge(lab):
 def in_step(lab):
     """True when the edge is connected and runs the configured revision."""
     doc = ctl(lab, 'show', 'revision', check=False) or {}
-    edges = doc.get('edges') or []
-    return bool(edges) and all(e.get('connected') and e.get('applied') == doc.get('configured') for e in edges)
+    edges = (doc.get('ctrl') or {}).get('edges') or []
+    return bool(edges) and all(e['connected'] and e['applied'] == doc['configured'] for e in edges)
 
 
 # --- sluice-connector -------------------------------------------------------------------------

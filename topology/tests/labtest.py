@@ -2,6 +2,7 @@
 """Helpers of the end-to-end tests: a lab with counters before and after, transfers, and hand-made clients."""
 import base64
 import hashlib
+import json
 import os
 import re
 import socket
@@ -114,6 +115,17 @@ class LabTest:
     # --- counters -----------------------------------------------------------------------------
     def counters(self):
         return self.ctl('show', 'counters')
+
+    def edge_call(self, method, **params):
+        """One JSON-RPC call on edge.sock, for what sluicectl has no command for."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(30)
+            s.connect(self.lab.edge_sock)
+            s.sendall(json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': method, 'params': params}).encode() + b'\n')
+            with s.makefile() as f:
+                answer = json.loads(f.readline())
+        assert 'result' in answer, answer
+        return answer['result']
 
     def at_rest(self, quiet_s=0.3, deadline_s=15):
         """Counters once no drop and no forwarded packet was added for quiet_s. Keepalives and probes may go on."""
