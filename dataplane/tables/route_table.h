@@ -81,8 +81,11 @@ int route_add(struct route_table *rt, const struct route *r);
  * -ENOSPC. */
 int route_delete(struct route_table *rt, const struct route *r);
 
-/** Removes up to `budget` routes of `vnet`, either family. How many; fewer than `budget`: none is
- * left. */
+/**
+ * Removes up to `budget` routes of `vnet`, either family, and returns how many. Fewer than
+ * `budget`: none is left, or (where route_count() still finds some) readers must pass before it can
+ * go on.
+ */
 uint32_t route_delete_vnet(struct route_table *rt, uint32_t vnet, uint32_t budget);
 
 /** What the last -ENOSPC or -EAGAIN was for. */
