@@ -507,7 +507,7 @@ static int ask_device(const char *name, unsigned long request, struct ifreq *req
 
 	if (fd < 0)
 		return -errno;
-	snprintf(req->ifr_name, sizeof(req->ifr_name), "%s", name);
+	memccpy(req->ifr_name, name, 0, sizeof(req->ifr_name) - 1); /* req is zero */
 	int res = ioctl(fd, request, req) < 0 ? -errno : 0;
 
 	close(fd);

@@ -153,6 +153,8 @@ unsigned stage_flow(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 		keys[kept] = pkt_meta(pkts[i])->key;
 		pkts[kept++] = pkts[i];
 	}
+	if (kept == 0)
+		return 0;
 	flow_hash_bulk(w->flows, keys, hashes, kept);
 	flow_lookup_bulk(w->flows, keys, hashes, kept, found);
 	for (unsigned i = 0; i < kept; i++) {
