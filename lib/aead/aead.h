@@ -28,7 +28,7 @@ struct aead;
 
 /*
  * Picks an implementation by name ("portable", "ipsec-mb", …) or, with "auto" or NULL, the fastest one that this machine
- * has and that passes its self-test (RFC 8439 vector and a comparison with libsodium over mixed lengths). NULL when the
+ * has and that passes its self-test (a published vector and a comparison with libsodium over mixed lengths). NULL when the
  * name is unknown, or the implementation is not there or fails its self-test; error (may be NULL) then gets one line.
  * With "auto", error gets a line for each implementation that failed its self-test, "" when none. Allocates.
  */
