@@ -74,6 +74,9 @@ struct handshake_peer_info {
 /* False when the peer is not known. */
 bool handshake_peer_info(struct handshake *hs, uint32_t peer, struct handshake_peer_info *out);
 
+/* Takes one batch of events without the thread: for tests and the bench, where one thread plays all. How many. */
+unsigned handshake_turn(struct handshake *hs);
+
 struct handshake_counters {
 	uint64_t initiations_rx, responses_rx, cookies_rx, initiations_tx, responses_tx, cookies_tx;
 	uint64_t completed;        /* handshakes, both roles */

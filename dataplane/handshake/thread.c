@@ -220,6 +220,11 @@ static unsigned take_events(struct handshake *hs)
 	return n;
 }
 
+unsigned handshake_turn(struct handshake *hs)
+{
+	return take_events(hs);
+}
+
 static void sleep_until_event(struct handshake *hs)
 {
 	struct pollfd fd = {.fd = hs->wake_fd, .events = POLLIN};

@@ -164,6 +164,8 @@ void stage_tx(struct worker *w);
 
 /* ---- around the pipeline ---- */
 
+/* One turn of the loop; how much there was to do. For worker_run, tests and the bench. */
+unsigned worker_turn(struct worker *w);
 /* Runs what is on the out list through encrypt and outer until the list is empty. */
 void worker_run_out(struct worker *w);
 /* Handles up to a burst of messages of the inbox; how many. */

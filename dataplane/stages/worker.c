@@ -162,8 +162,7 @@ static void age_flows(struct worker *w)
 		 &timeouts, flow_ended, w);
 }
 
-/* One turn of the loop; how much there was to do. */
-static unsigned turn(struct worker *w)
+unsigned worker_turn(struct worker *w)
 {
 	unsigned work;
 
@@ -231,7 +230,7 @@ int worker_run(void *arg)
 	turn_clock_init(&clock);
 	while (!atomic_load_explicit(&w->edge->stop, memory_order_relaxed)) {
 		uint64_t begin = rte_rdtsc();
-		unsigned work = turn(w);
+		unsigned work = worker_turn(w);
 
 		w->counters.loops++;
 		if (work > 0)

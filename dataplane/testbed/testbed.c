@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A whole edge in memory: built and run.
+#include "dataplane/testbed/testbed.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_eal.h>
+#include <rte_malloc.h>
+#include <rte_rcu_qsbr.h>
+#include <sodium.h>
+
+#include "dataplane/handshake.h"
+#include "dataplane/outer/outer.h"
+#include "dataplane/ports/port.h"
+#include "dataplane/tables/device_table.h"
+#include "dataplane/tables/peer_index.h"
+#include "dataplane/tables/route_table.h"
+#include "lib/wg/wire.h"
+
+#define FRAME_MAX 2048
+#define SLOTS     1024
+#define PORT_QUEUE 512
+
+/* The outer network of the bed: everything is reachable by port 0. Stands in for dataplane/outer. */
+struct outer_snapshot {
+	uint64_t generation;
+};
+
+static const struct outer_snapshot bed_outer = {.generation = 1};
+
+uint64_t outer_generation(const struct outer_snapshot *snap)
+{
+	return snap->generation;
+}
+
+void outer_resolve(const struct outer_snapshot *snap, const struct outer_addr *dst, const struct outer_addr *src_hint,
+		   struct outer_result *out)
+{
+	(void)snap;
+	(void)dst;
+	(void)src_hint;
+	memset(out, 0, sizeof(*out));
+	out->status = OUTER_OK;
+	out->mtu = 1500;
+	memcpy(out->src_mac, "\x02\0\0\0\0\1", 6);
+	memcpy(out->dst_mac, "\x02\0\0\0\0\2", 6);
+}
+
+/* ---- the port: queues in, one array out ---- */
+
+struct memory_port {
+	struct port port;
+	struct testbed *bed;
+	unsigned n_in[EDGE_MAX_WORKERS];
+	struct rte_mbuf *in[EDGE_MAX_WORKERS][PORT_QUEUE];
+};
+
+static uint16_t memory_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+	struct memory_port *p = (struct memory_port *)port;
+	unsigned have = p->n_in[queue] < n ? p->n_in[queue] : n;
+
+	memcpy(mbufs, p->in[queue], have * sizeof(mbufs[0]));
+	memmove(p->in[queue], p->in[queue] + have, (p->n_in[queue] - have) * sizeof(mbufs[0]));
+	p->n_in[queue] -= have;
+	return (uint16_t)have;
+}
+
+static uint16_t memory_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+	struct testbed *bed = ((struct memory_port *)port)->bed;
+	uint16_t sent = 0;
+
+	(void)queue;
+	for (unsigned i = 0; i < n; i++) {
+		if (bed->n_out == TESTBED_FRAMES) {
+			rte_pktmbuf_free(mbufs[i]);
+			continue;
+		}
+		bed->out[bed->n_out++] = mbufs[i];
+		sent++;
+	}
+	return sent;
+}
+
+static void memory_flush(struct port *port, uint16_t queue)
+{
+	(void)port;
+	(void)queue;
+}
+
+static const struct port_ops memory_ops = {.rx_burst = memory_rx, .tx_burst = memory_tx, .flush = memory_flush};
+
+/* ---- building ---- */
+
+static void need(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "testbed: cannot make %s\n", what);
+	abort();
+}
+
+static void start_dpdk(void)
+{
+	static bool started;
+	char *args[] = {(char *)(uintptr_t)"testbed",	  (char *)(uintptr_t)"--no-huge",
+			(char *)(uintptr_t)"--in-memory", (char *)(uintptr_t)"--no-pci",
+			(char *)(uintptr_t)"-m",	  (char *)(uintptr_t)"512",
+			(char *)(uintptr_t)"--iova-mode=va", (char *)(uintptr_t)"--no-telemetry",
+			(char *)(uintptr_t)"-l",	  (char *)(uintptr_t)"0",
+			(char *)(uintptr_t)"--log-level=error"};
+
+	if (!started)
+		need(rte_eal_init(sizeof(args) / sizeof(args[0]), args) >= 0, "EAL");
+	started = true;
+}
+
+static void *record(size_t size)
+{
+	void *r = calloc(1, size);
+
+	need(r != NULL, "record");
+	return r;
+}
+
+static void add_account(struct testbed *bed, uint32_t index)
+{
+	struct account_record *a = record(sizeof(*a));
+	struct vnet_record *v = record(sizeof(*v));
+
+	a->index = index;
+	a->default_allow = true;
+	a->has_edge_v4 = a->has_edge_v6 = true;
+	inet_pton(AF_INET, "100.96.0.1", a->edge_v4);
+	inet_pton(AF_INET6, "fd00:a::1", a->edge_v6);
+	snprintf(a->id, sizeof(a->id), "account-%u", index);
+	v->index = index;
+	v->account = index;
+	bed->edge.records->accounts[index] = a;
+	bed->edge.records->vnets[index] = v;
+}
+
+static uint32_t add_peer(struct testbed *bed, enum peer_kind kind, uint32_t owner, uint32_t account, uint32_t peer)
+{
+	struct peer_record *p = record(sizeof(*p));
+
+	p->index = peer;
+	p->kind = kind;
+	p->client = kind == PEER_CLIENT ? owner : RECORD_NONE;
+	p->connector = kind == PEER_CONNECTOR ? owner : RECORD_NONE;
+	p->tunnel = kind == PEER_CONNECTOR ? owner : RECORD_NONE; /* one connector per tunnel */
+	p->account = account;
+	p->vnet = account;
+	p->enabled = true;
+	p->mtu = 1280;
+	randombytes_buf(p->public_key, 32);
+	bed->edge.records->peers[peer] = p;
+	return peer;
+}
+
+static void add_client(struct testbed *bed, uint32_t index, uint32_t account, uint32_t host, uint32_t peer)
+{
+	struct client_record *c = record(sizeof(*c));
+	struct peer_record *p;
+	struct device_key key;
+	char text[64];
+	uint32_t v4;
+
+	c->index = index;
+	c->account = account;
+	c->vnet = account;
+	c->enabled = c->has_v4 = c->has_v6 = true;
+	snprintf(text, sizeof(text), "100.96.%u.%u", host >> 8, host & 255);
+	inet_pton(AF_INET, text, c->v4);
+	snprintf(text, sizeof(text), "fd00:a::%x", host);
+	inet_pton(AF_INET6, text, c->v6);
+	c->peers[0] = add_peer(bed, PEER_CLIENT, index, account, peer);
+	c->peers[1] = RECORD_NONE;
+	bed->edge.records->clients[index] = c;
+	p = (struct peer_record *)(uintptr_t)bed->edge.records->peers[peer];
+	p->has_v4 = p->has_v6 = true;
+	memcpy(p->v4, c->v4, 4);
+	memcpy(p->v6, c->v6, 16);
+	memcpy(&v4, c->v4, 4);
+	device_key_v4(&key, account, v4);
+	need(device_set(bed->edge.devices, &key, index) >= 0, "device address");
+	device_key_v6(&key, account, c->v6);
+	need(device_set(bed->edge.devices, &key, index) >= 0, "device address");
+}
+
+static void add_route(struct testbed *bed, uint32_t vnet, const char *network, uint8_t len, uint32_t tunnel)
+{
+	struct route r = {.vnet = vnet, .next_hop = tunnel, .len = len};
+
+	r.family = strchr(network, ':') ? 6 : 4;
+	inet_pton(r.family == 4 ? AF_INET : AF_INET6, network, r.addr);
+	need(route_add(bed->edge.routes, &r) >= 0, network);
+}
+
+/* A session between the edge and a far end, as a finished handshake would leave it. */
+static void add_session(struct testbed *bed, struct far_end *far, uint32_t peer, unsigned worker, unsigned number,
+			uint32_t slot)
+{
+	struct edge *edge = &bed->edge;
+	struct message *msg = message_alloc(edge);
+
+	need(msg != NULL, "message");
+	far->peer = peer;
+	far->endpoint.family = 4;
+	far->endpoint.remote[0] = 192;
+	far->endpoint.remote[2] = (uint8_t)(number >> 8);
+	far->endpoint.remote[3] = (uint8_t)number;
+	inet_pton(AF_INET, "203.0.113.1", far->endpoint.local);
+	far->endpoint.remote_port_be = htons(40000);
+	far->endpoint.local_port_be = htons(51820);
+	far->own_index = 0x10000 + number;
+	far->edge_index = peer_index_encode(edge->index, worker, slot);
+	randombytes_buf(far->tx_key, 32);
+	randombytes_buf(far->rx_key, 32);
+	msg->type = MSG_INSTALL_SESSION;
+	msg->peer = peer;
+	msg->endpoint = far->endpoint;
+	msg->session.local_index = far->edge_index;
+	msg->session.remote_index = far->own_index;
+	msg->session.initiator = true;
+	msg->session.born_ns = edge_now_ns();
+	memcpy(msg->session.rx_key, far->tx_key, 32);
+	memcpy(msg->session.tx_key, far->rx_key, 32);
+	edge->peers[peer].owner = (uint8_t)worker;
+	edge->peers[peer].settled = true;
+	need(worker_post(edge->workers[worker], msg), "session");
+}
+
+static void make_pools(struct edge *edge)
+{
+	edge->mbuf_pool = rte_pktmbuf_pool_create("bed", 8191, 64, PKT_META_SIZE, RTE_PKTMBUF_HEADROOM + FRAME_MAX,
+						  SOCKET_ID_ANY);
+	edge->message_pool = rte_mempool_create("bed_messages", 4095, sizeof(struct message), 0, 0, NULL, NULL, NULL,
+						NULL, SOCKET_ID_ANY, 0);
+	edge->control_inbox = rte_ring_create("bed_control", 1024, SOCKET_ID_ANY, 0);
+	need(edge->mbuf_pool && edge->message_pool && edge->control_inbox, "pools");
+}
+
+static void make_tables(struct edge *edge, unsigned clients)
+{
+	struct device_config devices = {.capacity = 2 * clients + 64};
+	struct route_config routes = {.vnets = 4, .routes = 1024};
+	static struct peer_index index;
+	uint8_t key[32];
+
+	randombytes_buf(devices.secret, sizeof(devices.secret));
+	randombytes_buf(key, sizeof(key));
+	edge->devices = device_table_create(&devices);
+	edge->routes = route_table_create(&routes);
+	need(edge->devices && edge->routes, "tables");
+	need(peer_index_init(&index, 0, 0, edge->n_workers, SLOTS, key) == 0, "index");
+	edge->index = &index;
+	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers);
+	edge->sessions = rte_zmalloc(NULL, (size_t)edge->n_workers * SLOTS * sizeof(struct session), 64);
+	edge->peers = rte_zmalloc(NULL, edge->config.cap_peers * sizeof(struct peer), 64);
+	edge->connector_live = calloc(8, 1);
+	need(edge->records && edge->sessions && edge->peers && edge->connector_live, "arrays");
+}
+
+static void make_tunnels(struct testbed *bed, uint32_t first_peer)
+{
+	for (uint32_t t = 0; t < TESTBED_TUNNELS; t++) {
+		struct tunnel_record *tunnel = record(sizeof(*tunnel));
+		struct connector_record *c = record(sizeof(*c));
+
+		tunnel->index = t;
+		tunnel->account = t == 2;
+		tunnel->n_connectors = 1;
+		tunnel->connectors[0] = t;
+		snprintf(tunnel->id, sizeof(tunnel->id), "tunnel-%u", t);
+		c->index = t;
+		c->account = tunnel->account;
+		c->tunnel = t;
+		c->weight = 100;
+		c->mtu = 1280;
+		snprintf(c->id, sizeof(c->id), "connector-%u", t);
+		for (unsigned w = 0; w < bed->edge.n_workers; w++)
+			c->peers[c->n_peers++] = add_peer(bed, PEER_CONNECTOR, t, tunnel->account,
+							  first_peer + t * EDGE_MAX_WORKERS + w);
+		bed->edge.records->tunnels[t] = tunnel;
+		bed->edge.records->connectors[t] = c;
+		bed->edge.connector_live[t] = 1;
+	}
+}
+
+static void make_sessions(struct testbed *bed)
+{
+	unsigned workers = bed->edge.n_workers, number = 1;
+	uint32_t slots[EDGE_MAX_WORKERS] = {0};
+
+	for (uint32_t i = 0; i <= bed->n_clients; i++)
+		add_session(bed, &bed->clients[i], i, i % workers, number++, slots[i % workers]++);
+	for (unsigned t = 0; t < TESTBED_TUNNELS; t++)
+		for (unsigned w = 0; w < workers; w++)
+			add_session(bed, &bed->connectors[t][w], bed->edge.records->connectors[t]->peers[w], w, number++,
+				    slots[w]++);
+}
+
+static struct port *make_port(struct testbed *bed)
+{
+	struct memory_port *p = calloc(1, sizeof(*p));
+
+	need(p != NULL, "port");
+	p->port.ops = &memory_ops;
+	p->port.kind = PORT_KIND_ETHDEV;
+	p->port.n_queues = (uint16_t)bed->edge.n_workers;
+	p->port.mtu = 1500;
+	p->bed = bed;
+	return &p->port;
+}
+
+static void configure(struct edge *edge, unsigned workers, unsigned clients)
+{
+	struct edge_config *cfg = &edge->config;
+
+	edge->n_workers = cfg->n_workers = workers;
+	cfg->cap_peers = clients + 1 + TESTBED_TUNNELS * EDGE_MAX_WORKERS;
+	cfg->cap_sessions = SLOTS;
+	cfg->cap_flows = 4096;
+	cfg->n_listen = 1;
+	cfg->listen[0] = (struct listen_address){.family = 4, .port = 51820};
+	cfg->n_keys = 1;
+	randombytes_buf(cfg->private_keys[0], 32);
+}
+
+struct testbed *testbed_create(unsigned workers, unsigned clients)
+{
+	struct testbed *bed = calloc(1, sizeof(*bed));
+	struct edge *edge = &bed->edge;
+
+	start_dpdk();
+	need(sodium_init() >= 0, "libsodium");
+	configure(edge, workers, clients);
+	bed->n_clients = clients;
+	bed->clients = calloc(clients + 1, sizeof(*bed->clients));
+	make_pools(edge);
+	make_tables(edge, clients);
+	edge->outer = &bed_outer;
+	edge->control_wake_fd = -1;
+	bed->port = edge->ports[0] = make_port(bed);
+	edge->n_ports = 1;
+	edge->started_ns = edge_now_ns() - 1000ull * 1000000000;
+	edge->handshake = handshake_create(edge);
+	need(edge->handshake != NULL, "handshake");
+	for (unsigned w = 0; w < workers; w++) {
+		edge->workers[w] = worker_create(edge, w);
+		need(edge->workers[w] != NULL, "worker");
+	}
+	add_account(bed, 0);
+	add_account(bed, 1);
+	for (uint32_t i = 0; i < clients; i++)
+		add_client(bed, i, 0, 10 + i, i);
+	add_client(bed, clients, 1, 10, clients);
+	make_tunnels(bed, clients + 1);
+	add_route(bed, 0, "198.51.100.0", 24, 0);
+	add_route(bed, 0, "2001:db8::", 32, 0);
+	add_route(bed, 0, "203.0.113.0", 24, 1);
+	add_route(bed, 1, "198.51.100.0", 24, 2);
+	make_sessions(bed);
+	testbed_run(bed);
+	testbed_clear(bed); /* the keepalives that confirm the sessions */
+	return bed;
+}
+
+void testbed_destroy(struct testbed *bed)
+{
+	struct edge *edge = &bed->edge;
+
+	testbed_clear(bed);
+	for (unsigned w = 0; w < edge->n_workers; w++)
+		worker_destroy(edge->workers[w]);
+	handshake_destroy(edge->handshake);
+	records_destroy(edge->records);
+	route_table_destroy(edge->routes);
+	device_table_destroy(edge->devices);
+	rte_free(edge->sessions);
+	rte_free(edge->peers);
+	free(edge->connector_live);
+	rte_ring_free(edge->control_inbox);
+	rte_mempool_free(edge->mbuf_pool);
+	rte_mempool_free(edge->message_pool);
+	free(bed->port);
+	free(bed->clients);
+	free(bed);
+}
+
+/* ---- traffic ---- */
+
+static unsigned outer_frame(const struct far_end *from, const uint8_t *udp_payload, unsigned len, uint8_t *frame)
+{
+	uint8_t *ip = frame + 14, *udp = ip + 20;
+	uint32_t sum = 0;
+
+	memset(frame, 0, 42);
+	frame[12] = 0x08;
+	ip[0] = 0x45;
+	ip[2] = (uint8_t)((28 + len) >> 8);
+	ip[3] = (uint8_t)(28 + len);
+	ip[8] = 64;
+	ip[9] = 17;
+	memcpy(ip + 12, from->endpoint.remote, 4);
+	memcpy(ip + 16, from->endpoint.local, 4);
+	for (unsigned i = 0; i < 20; i += 2)
+		sum += (uint32_t)(ip[i] << 8 | ip[i + 1]);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~(sum + (sum >> 16));
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
+	memcpy(udp, &from->endpoint.remote_port_be, 2);
+	memcpy(udp + 2, &from->endpoint.local_port_be, 2);
+	udp[4] = (uint8_t)((8 + len) >> 8);
+	udp[5] = (uint8_t)(8 + len);
+	memcpy(udp + 8, udp_payload, len);
+	return 42 + len;
+}
+
+unsigned testbed_seal(struct testbed *bed, struct far_end *from, const void *inner, unsigned len, uint8_t *frame)
+{
+	uint8_t message[FRAME_MAX] = {0}, nonce[12] = {0}, plain[FRAME_MAX] = {0};
+	unsigned padded = wg_padded_len(len, 1420);
+	unsigned long long sealed;
+
+	(void)bed;
+	memcpy(plain, inner, len);
+	wg_data_header(message, from->edge_index, from->tx_counter);
+	memcpy(nonce + 4, message + 8, 8);
+	crypto_aead_chacha20poly1305_ietf_encrypt(message + 16, &sealed, plain, padded, NULL, 0, NULL, nonce,
+						  from->tx_key);
+	from->tx_counter++;
+	return outer_frame(from, message, (unsigned)(16 + sealed), frame);
+}
+
+void testbed_inject(struct testbed *bed, unsigned worker, const void *frame, unsigned len)
+{
+	struct memory_port *p = (struct memory_port *)bed->port;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(bed->edge.mbuf_pool);
+
+	need(m != NULL && p->n_in[worker] < PORT_QUEUE, "packet");
+	memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
+	p->in[worker][p->n_in[worker]++] = m;
+}
+
+void testbed_send(struct testbed *bed, unsigned worker, struct far_end *from, const void *inner, unsigned len)
+{
+	uint8_t frame[FRAME_MAX + 64];
+
+	testbed_inject(bed, worker, frame, testbed_seal(bed, from, inner, len, frame));
+}
+
+void testbed_run(struct testbed *bed)
+{
+	unsigned work;
+
+	do {
+		work = 0;
+		for (unsigned w = 0; w < bed->edge.n_workers; w++)
+			work += worker_turn(bed->edge.workers[w]);
+		work += handshake_turn(bed->edge.handshake);
+	} while (work > 0);
+}
+
+int testbed_open(struct testbed *bed, unsigned i, const struct far_end *to, uint8_t *inner)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(bed->out[i], const uint8_t *), *message = p + 42;
+	unsigned len = bed->out[i]->data_len;
+	uint8_t nonce[12] = {0};
+	unsigned long long opened;
+
+	if (len < 42 + 32 || memcmp(p + 14 + 16, to->endpoint.remote, 4) != 0 ||
+	    memcmp(p + 14 + 12, to->endpoint.local, 4) != 0 || wg_message_type(message, len - 42) != WG_DATA ||
+	    wg_data_receiver(message) != to->own_index)
+		return -1;
+	memcpy(nonce + 4, message + 8, 8);
+	if (crypto_aead_chacha20poly1305_ietf_decrypt(inner, &opened, NULL, message + 16, len - 58, NULL, 0, nonce,
+						      to->rx_key) != 0)
+		return -1;
+	return (int)opened;
+}
+
+void testbed_clear(struct testbed *bed)
+{
+	for (unsigned i = 0; i < bed->n_out; i++)
+		rte_pktmbuf_free(bed->out[i]);
+	bed->n_out = 0;
+}
+
+uint64_t testbed_drops(const struct testbed *bed, enum drop_reason reason)
+{
+	struct handshake_counters hs;
+	uint64_t sum;
+
+	handshake_counters_get(bed->edge.handshake, &hs);
+	sum = hs.drops[reason];
+	for (unsigned w = 0; w < bed->edge.n_workers; w++)
+		sum += worker_counters(bed->edge.workers[w])->drops[reason];
+	return sum;
+}
+
+bool testbed_conserved(const struct testbed *bed)
+{
+	struct handshake_counters hs;
+	uint64_t in = 0, out, dropped = 0;
+
+	handshake_counters_get(bed->edge.handshake, &hs);
+	out = hs.consumed;
+	for (unsigned w = 0; w < bed->edge.n_workers; w++) {
+		const struct worker_counters *c = worker_counters(bed->edge.workers[w]);
+
+		in += c->rx_packets;
+		out += c->tx_packets - c->originated + c->kernel + c->consumed;
+	}
+	for (unsigned r = 0; r < DROP_REASON_COUNT; r++)
+		dropped += testbed_drops(bed, (enum drop_reason)r);
+	return in == out + dropped;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A whole edge in memory, for tests and the bench: real workers, tables and handshake code (its thread not started), a
+ * port that is two arrays, and the far ends' keys, so that packets can be made and outputs opened with libsodium, an
+ * implementation of its own. One thread plays everything; time is the machine's.
+ *
+ *   account 0: vnet 0, tunnels 0 and 1, clients 0 … n−1 (100.96.0.10 + i, fd00:a::10 + i), default allow
+ *   account 1: vnet 1, tunnel 2, client n (100.96.0.10: the pools overlap), default allow
+ *   route 198.51.100.0/24 and 2001:db8::/32 → tunnel 0, 203.0.113.0/24 → tunnel 1; in vnet 1: 198.51.100.0/24 → tunnel 2
+ *   connectors: one per tunnel, with one session on each worker; client i lives on worker i % workers
+ */
+#ifndef DATAPLANE_TESTBED_H
+#define DATAPLANE_TESTBED_H
+
+#include "dataplane/stages/stage.h"
+
+#define TESTBED_FRAMES  1024
+#define TESTBED_TUNNELS 3
+
+/* A far end: a client's or connector session's keys and counters as the other side has them. */
+struct far_end {
+	uint32_t peer;
+	struct endpoint endpoint; /* as the edge sees it: remote = the far end */
+	uint8_t tx_key[32], rx_key[32];
+	uint64_t tx_counter;
+	uint32_t edge_index; /* receiver index to send to */
+	uint32_t own_index;  /* receiver index that the edge sends to */
+};
+
+struct testbed {
+	struct edge edge;
+	struct port *port; /* id 0: an array in, an array out */
+	unsigned n_clients;
+	struct far_end *clients;                              /* [n_clients + 1] */
+	struct far_end connectors[TESTBED_TUNNELS][EDGE_MAX_WORKERS]; /* by tunnel and worker */
+	unsigned n_out; /* frames sent since the last testbed_clear */
+	struct rte_mbuf *out[TESTBED_FRAMES];
+};
+
+/* Initialises DPDK once (no huge pages, no devices). Aborts with a message when something cannot be made. */
+struct testbed *testbed_create(unsigned workers, unsigned clients);
+void testbed_destroy(struct testbed *bed);
+
+/* Makes the data message of a far end: inner bytes sealed with libsodium, outer IPv4 headers; returns the frame length. */
+unsigned testbed_seal(struct testbed *bed, struct far_end *from, const void *inner, unsigned len, uint8_t *frame);
+/* Puts a frame into a worker's receive queue. */
+void testbed_inject(struct testbed *bed, unsigned worker, const void *frame, unsigned len);
+/* Seal and inject at once. */
+void testbed_send(struct testbed *bed, unsigned worker, struct far_end *from, const void *inner, unsigned len);
+/* Turns all workers until nothing is left to do; drains events for the handshake thread. */
+void testbed_run(struct testbed *bed);
+/*
+ * Opens sent frame number i as the far end `to`: checks addresses, index, tag; gives the inner bytes (padding included).
+ * Returns their length, or −1 when the frame is not for it.
+ */
+int testbed_open(struct testbed *bed, unsigned i, const struct far_end *to, uint8_t *inner);
+/* Forgets sent frames. */
+void testbed_clear(struct testbed *bed);
+
+/* Sum of a drop reason over all workers and the handshake side. */
+uint64_t testbed_drops(const struct testbed *bed, enum drop_reason reason);
+/* True when rx = (tx − originated) + kernel + consumed + drops over everything. */
+bool testbed_conserved(const struct testbed *bed);
+
+/* Inner packets. Addresses in text; returns the length. */
+unsigned packet_udp4(uint8_t *p, const char *src, const char *dst, uint16_t sport, uint16_t dport, unsigned payload);
+unsigned packet_tcp4(uint8_t *p, const char *src, const char *dst, uint16_t sport, uint16_t dport, uint8_t flags,
+		     unsigned payload);
+unsigned packet_udp6(uint8_t *p, const char *src, const char *dst, uint16_t sport, uint16_t dport, unsigned payload);
+unsigned packet_echo4(uint8_t *p, const char *src, const char *dst, bool request, uint16_t id);
+
+#endif
