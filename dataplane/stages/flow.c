@@ -143,7 +143,7 @@ static bool prepare(struct worker *w, struct rte_mbuf *m)
 unsigned stage_flow(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 {
 	struct flow_entry *found[BURST_MAX];
-	struct flow_key keys[BURST_MAX];
+	struct flow_key keys[BURST_MAX]; /* the first `kept` are set */
 	uint32_t hashes[BURST_MAX];
 	unsigned kept = 0;
 

@@ -107,11 +107,11 @@ static void start_dpdk(void)
 {
 	static bool started;
 	char *args[] = {(char *)(uintptr_t)"testbed",	  (char *)(uintptr_t)"--no-huge",
-			(char *)(uintptr_t)"--in-memory", (char *)(uintptr_t)"--no-pci",
+			(char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"--no-pci",
 			(char *)(uintptr_t)"-m",	  (char *)(uintptr_t)"512",
 			(char *)(uintptr_t)"--iova-mode=va", (char *)(uintptr_t)"--no-telemetry",
 			(char *)(uintptr_t)"-l",	  (char *)(uintptr_t)"0",
-			(char *)(uintptr_t)"--log-level=error"};
+			(char *)(uintptr_t)"--log-level=4"};
 
 	if (!started)
 		need(rte_eal_init(sizeof(args) / sizeof(args[0]), args) >= 0, "EAL");
