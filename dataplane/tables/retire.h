@@ -11,10 +11,10 @@ typedef void (*retire_free_fn)(void *owner, uint64_t what);
 
 /**
  * How a table defers a free. `retire` must arrange that `free_fn(owner, what)` is called exactly
- * once, on the writer's thread, after every reader has passed a quiescent state, and not from
- * inside `retire` unless no reader exists. It may not fail: an implementation that is full waits
- * (`reclaim.h` does). A table that is given NULL instead frees at once: for tests and for set-up
- * before the first reader.
+ * once, on the writer's thread, after every reader has passed a quiescent state. It may not fail:
+ * an implementation that is full waits for the readers and then frees, from inside the call, what
+ * was retired before (`reclaim.h` does). A table that is given NULL instead frees at once: for
+ * tests and for set-up before the first reader.
  */
 struct retire_ops {
 	void (*retire)(void *ctx, retire_free_fn free_fn, void *owner, uint64_t what);
