@@ -76,6 +76,8 @@ bool handshake_peer_info(struct handshake *hs, uint32_t peer, struct handshake_p
 
 /* Takes one batch of events without the thread: for tests and the bench, where one thread plays all. How many. */
 unsigned handshake_turn(struct handshake *hs);
+/* One full round of all peers' timers at now_ns (monotonic), likewise. */
+void handshake_tick(struct handshake *hs, uint64_t now_ns);
 
 struct handshake_counters {
 	uint64_t initiations_rx, responses_rx, cookies_rx, initiations_tx, responses_tx, cookies_tx;

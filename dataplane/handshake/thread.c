@@ -225,6 +225,15 @@ unsigned handshake_turn(struct handshake *hs)
 	return take_events(hs);
 }
 
+void handshake_tick(struct handshake *hs, uint64_t now_ns)
+{
+	pthread_mutex_lock(&hs->lock);
+	do
+		hs_timers(hs, now_ns);
+	while (hs->scan != 0);
+	pthread_mutex_unlock(&hs->lock);
+}
+
 static void sleep_until_event(struct handshake *hs)
 {
 	struct pollfd fd = {.fd = hs->wake_fd, .events = POLLIN};

@@ -394,7 +394,7 @@ void testbed_destroy(struct testbed *bed)
 
 /* ---- traffic ---- */
 
-static unsigned outer_frame(const struct far_end *from, const uint8_t *udp_payload, unsigned len, uint8_t *frame)
+unsigned testbed_frame(const struct far_end *from, const uint8_t *udp_payload, unsigned len, uint8_t *frame)
 {
 	uint8_t *ip = frame + 14, *udp = ip + 20;
 	uint32_t sum = 0;
@@ -435,7 +435,7 @@ unsigned testbed_seal(struct testbed *bed, struct far_end *from, const void *inn
 	crypto_aead_chacha20poly1305_ietf_encrypt(message + 16, &sealed, plain, padded, NULL, 0, NULL, nonce,
 						  from->tx_key);
 	from->tx_counter++;
-	return outer_frame(from, message, (unsigned)(16 + sealed), frame);
+	return testbed_frame(from, message, (unsigned)(16 + sealed), frame);
 }
 
 void testbed_inject(struct testbed *bed, unsigned worker, const void *frame, unsigned len)

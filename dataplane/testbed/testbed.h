@@ -43,6 +43,8 @@ void testbed_destroy(struct testbed *bed);
 
 /* Makes the data message of a far end: inner bytes sealed with libsodium, outer IPv4 headers; returns the frame length. */
 unsigned testbed_seal(struct testbed *bed, struct far_end *from, const void *inner, unsigned len, uint8_t *frame);
+/* Outer Ethernet, IPv4 and UDP headers of a far end around any UDP payload; returns the frame length. */
+unsigned testbed_frame(const struct far_end *from, const uint8_t *udp_payload, unsigned len, uint8_t *frame);
 /* Puts a frame into a worker's receive queue. */
 void testbed_inject(struct testbed *bed, unsigned worker, const void *frame, unsigned len);
 /* Seal and inject at once. */
