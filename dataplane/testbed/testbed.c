@@ -294,14 +294,17 @@ static void make_tunnels(struct testbed *bed, uint32_t first_peer)
 static void make_sessions(struct testbed *bed)
 {
 	unsigned workers = bed->edge.n_workers, number = 1;
-	uint32_t slots[EDGE_MAX_WORKERS] = {0};
+	uint32_t slots[EDGE_MAX_WORKERS]; /* from the last: the handshake side hands them out from the first */
+
+	for (unsigned w = 0; w < workers; w++)
+		slots[w] = SLOTS - 1;
 
 	for (uint32_t i = 0; i <= bed->n_clients; i++)
-		add_session(bed, &bed->clients[i], i, i % workers, number++, slots[i % workers]++);
+		add_session(bed, &bed->clients[i], i, i % workers, number++, slots[i % workers]--);
 	for (unsigned t = 0; t < TESTBED_TUNNELS; t++)
 		for (unsigned w = 0; w < workers; w++)
 			add_session(bed, &bed->connectors[t][w], bed->edge.records->connectors[t]->peers[w], w, number++,
-				    slots[w]++);
+				    slots[w]--);
 }
 
 static struct port *make_port(struct testbed *bed)
