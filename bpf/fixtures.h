@@ -107,6 +107,8 @@ static const struct fixture fixtures[] = {
 	{"three VLAN tags", EXPECT_PASS, 4, .vlans = 3, .type = 4, .payload = 64},
 	{"v4 version 5", EXPECT_PASS, 4, .first = 0x55, .type = 4, .payload = 64},
 	{"v4 IHL 4", EXPECT_PASS, 4, .first = 0x44, .type = 4, .payload = 64},
+	{"v4 IHL 0, total length as the port", EXPECT_PASS, 4, .first = 0x40, .ip_len = 51820 - 92,
+	 .type = 4, .payload = 64},
 	{"v6 version 5", EXPECT_PASS, 6, .first = 0x50, .type = 4, .payload = 64},
 	{"v4 IP header cut", EXPECT_PASS, 4, .type = 4, .payload = 64, .tail = -(64 + 8 + 1)},
 	{"v4 options cut", EXPECT_PASS, 4, .options = 8, .type = 4, .payload = 64,

@@ -33,7 +33,12 @@ enum dirty {
 			     that went with a link */
 	DIRTY_ROUTES = 4,
 	DIRTY_ALL_NEIGHS = 8, /* messages were lost */
+	DIRTY_GIVEN_UP =
+		16, /* the kernel gave up on a neighbour that workers want: let them ask again */
 };
+
+/* What is gathered before it is dealt with. */
+#define DIRTY_BIG (DIRTY_LINKS | DIRTY_ROUTES | DIRTY_ALL_NEIGHS)
 
 struct request {
 	struct outer_neigh_key key;
@@ -80,7 +85,7 @@ static int publish(struct outer *outer)
 
 	if (!fresh)
 		return -ENOMEM;
-	if (old && outer_snapshot_equal(old, fresh)) {
+	if (old && !(outer->dirty & DIRTY_GIVEN_UP) && outer_snapshot_equal(old, fresh)) {
 		outer_snapshot_free(fresh);
 		return 0;
 	}
@@ -130,15 +135,38 @@ static int reread(struct outer *outer)
 	if (!res && outer->dirty & DIRTY_ALL_NEIGHS)
 		res = outer_dump_neighs(outer->asker, &outer->tables);
 	if (!res)
-		outer->dirty = 0;
+		outer->dirty &= ~(unsigned)DIRTY_BIG;
 	return res;
 }
 
 static void mark(struct outer *outer, unsigned what)
 {
-	if (!(outer->dirty & ~(unsigned)DIRTY_NEIGHS) && what != DIRTY_NEIGHS)
+	if (!(outer->dirty & DIRTY_BIG) && what & DIRTY_BIG)
 		outer->due_ms = now_ms() + outer->gather_ms;
 	outer->dirty |= what;
+}
+
+static struct request *find_request(struct outer *outer, const struct outer_neigh_key *key)
+{
+	for (int i = 0; i < N_REQUESTS; i++)
+		if (outer->requests[i].at_ms && !memcmp(&outer->requests[i].key, key, sizeof(*key)))
+			return &outer->requests[i];
+	return NULL;
+}
+
+/*
+ * Workers cache answers by generation, so "not resolved" would stay if nothing changed. When the
+ * kernel gives up on a neighbour that was asked for, a new generation makes those who still have
+ * packets for it ask again.
+ */
+static void give_up(struct outer *outer, const struct outer_neigh_key *key)
+{
+	struct request *request = find_request(outer, key);
+
+	if (!request)
+		return;
+	request->at_ms = 0;
+	mark(outer, DIRTY_GIVEN_UP | DIRTY_NEIGHS);
 }
 
 static void take_neigh(struct outer *outer, const struct nlmsghdr *nlh)
@@ -151,6 +179,8 @@ static void take_neigh(struct outer *outer, const struct nlmsghdr *nlh)
 		outer_neigh_remove(&outer->tables, &neigh.key);
 	else if (!outer_neigh_put(&outer->tables, &neigh))
 		mark(outer, DIRTY_ALL_NEIGHS);
+	if (nlh->nlmsg_type == RTM_DELNEIGH || neigh.state & NUD_FAILED)
+		give_up(outer, &neigh.key);
 	mark(outer, DIRTY_NEIGHS);
 }
 
@@ -219,14 +249,19 @@ int outer_process(struct outer *outer)
 {
 	bool more = receive(outer);
 	uint64_t now = now_ms();
-	bool big = outer->dirty & ~(unsigned)DIRTY_NEIGHS;
+	bool big = outer->dirty & DIRTY_BIG;
 
 	if (big && now >= outer->due_ms) {
-		if (reread(outer) || publish(outer))
+		if (!reread(outer) && !publish(outer)) {
+			outer->dirty = 0;
+		} else { /* out of memory, or a dump that never ends: the old picture stays for now
+			  */
+			outer->dirty |= DIRTY_LINKS;
 			outer->due_ms = now + GATHER_MAX_MS;
-		big = outer->dirty & ~(unsigned)DIRTY_NEIGHS;
+		}
+		big = outer->dirty & DIRTY_BIG;
 	} else if (outer->dirty & DIRTY_NEIGHS && !publish(outer)) {
-		outer->dirty &= ~(unsigned)DIRTY_NEIGHS;
+		outer->dirty &= DIRTY_BIG;
 	}
 	if (now - outer->scanned_ms >= SCAN_MS)
 		probe_stale(outer, now);
@@ -242,28 +277,24 @@ int outer_process(struct outer *outer)
 int outer_request_neigh(struct outer *outer, uint32_t ifindex, const struct outer_addr *next_hop)
 {
 	const struct outer_neigh_key key = {.ifindex = ifindex, .addr = *next_hop};
-	struct request *oldest = &outer->requests[0];
 	uint64_t now = now_ms();
 
 	if (next_hop->family != AF_INET && next_hop->family != AF_INET6)
 		return -EINVAL;
-	for (int i = 0; i < N_REQUESTS; i++) {
-		struct request *request = &outer->requests[i];
+	struct request *slot = find_request(outer, &key);
 
-		if (request->at_ms && !memcmp(&request->key, &key, sizeof(key))) {
-			if (now - request->at_ms < REQUEST_EVERY_MS)
-				return 0;
-			oldest = request;
-			break;
-		}
-		if (request->at_ms < oldest->at_ms)
-			oldest = request;
+	if (!slot) {
+		slot = &outer->requests[0];
+		for (int i = 1; i < N_REQUESTS; i++)
+			if (outer->requests[i].at_ms < slot->at_ms)
+				slot = &outer->requests[i];
 	}
-	/* so many neighbours in one second: more would only fill the kernel's table */
-	if (oldest->at_ms && now - oldest->at_ms < REQUEST_EVERY_MS)
-		return -EAGAIN;
-	oldest->key = key;
-	oldest->at_ms = now;
+	if (slot->at_ms && now - slot->at_ms < REQUEST_EVERY_MS)
+		/* asked just now; or so many neighbours in one second that more would only fill the
+		 * kernel's table */
+		return memcmp(&slot->key, &key, sizeof(key)) ? -EAGAIN : 0;
+	slot->key = key;
+	slot->at_ms = now;
 	return outer_use_neigh(outer->asker, &key);
 }
 
@@ -348,6 +379,7 @@ struct outer *outer_open(const struct outer_config *cfg, char *err, size_t err_s
 		res = reread(outer);
 	if (!res)
 		res = publish(outer);
+	outer->dirty = 0;
 	if (res) {
 		snprintf(err, err_size, "netlink: cannot read the outer network: %s",
 			 strerror(-res));

@@ -66,7 +66,8 @@ int outer_process(struct outer *outer);
 /*
  * Asks the kernel to resolve a neighbour, as if it had a packet for it. Call it for
  * outer_result.next_hop when a worker saw OUTER_NEIGH_UNRESOLVED. At most one request per neighbour
- * and second goes out. 0 or negative errno.
+ * and second goes out, and 256 in all (-EAGAIN). When the kernel gives up on it, a new generation
+ * is published, so that workers with a cached answer ask again. 0 or negative errno.
  */
 int outer_request_neigh(struct outer *outer, uint32_t ifindex, const struct outer_addr *next_hop);
 

@@ -299,13 +299,32 @@ static void test_neighbours(void **state)
 	UNTIL(resolve("203.0.113.2").dst_mac[5] == 0x78);
 	run("ip neigh del 203.0.113.2 dev op0");
 	UNTIL(resolve("203.0.113.2").status == OUTER_NEIGH_UNRESOLVED);
+}
 
-	/* nobody answers there: it stays unresolved, and asking does not fail */
+/* Nobody answers: once the kernel gives up, a new generation lets workers ask again; and then it
+ * answers. */
+static void test_neighbour_that_comes_later(void **state)
+{
+	(void)state;
+	NEED_ROOT();
+	run("echo 100 > /proc/sys/net/ipv4/neigh/op0/retrans_time_ms");
 	struct outer_result res = resolve("203.0.113.9");
 
-	assert_int_equal(outer_request_neigh(outer, res.ifindex, &res.next_hop), 0);
 	live(100);
+	uint64_t generation = outer_generation(outer_snapshot_get(outer));
+
+	assert_int_equal(res.status, OUTER_NEIGH_UNRESOLVED);
+	assert_int_equal(outer_request_neigh(outer, res.ifindex, &res.next_hop), 0);
+	UNTIL(outer_generation(outer_snapshot_get(outer)) > generation);
 	assert_int_equal(resolve("203.0.113.9").status, OUTER_NEIGH_UNRESOLVED);
+	/* without a request nothing moves */
+	generation = outer_generation(outer_snapshot_get(outer));
+	live(500);
+	assert_int_equal(outer_generation(outer_snapshot_get(outer)), generation);
+	run("nsenter -t %d -n ip addr add 203.0.113.9/24 dev oq0", child);
+	assert_int_equal(outer_request_neigh(outer, res.ifindex, &res.next_hop), 0);
+	UNTIL(resolve("203.0.113.9").status == OUTER_OK);
+	run("nsenter -t %d -n ip addr del 203.0.113.9/24 dev oq0", child);
 }
 
 static void test_routes(void **state)
@@ -437,13 +456,10 @@ int main(void)
 {
 #define WITH_OUTER(test) cmocka_unit_test_setup_teardown(test, open_outer, close_outer)
 	const struct CMUnitTest tests[] = {
-		WITH_OUTER(test_first_snapshot),
-		WITH_OUTER(test_addresses),
-		WITH_OUTER(test_neighbours),
-		WITH_OUTER(test_routes),
-		WITH_OUTER(test_links),
-		WITH_OUTER(test_many_changes),
-		WITH_OUTER(test_stale_neighbours_are_probed),
+		WITH_OUTER(test_first_snapshot), WITH_OUTER(test_addresses),
+		WITH_OUTER(test_neighbours),	 WITH_OUTER(test_neighbour_that_comes_later),
+		WITH_OUTER(test_routes),	 WITH_OUTER(test_links),
+		WITH_OUTER(test_many_changes),	 WITH_OUTER(test_stale_neighbours_are_probed),
 	};
 
 	return cmocka_run_group_tests_name("outer", tests, setup, teardown);

@@ -197,7 +197,7 @@ static int set_up(struct ethdev_port *ep, const struct port_config *cfg)
 	struct port *port = &ep->port;
 	struct rte_eth_conf conf = {0};
 	struct rte_eth_dev_info info;
-	uint16_t rx_size = cfg->ring_size, tx_size = cfg->ring_size;
+	uint16_t rx_size = cfg->ring_size, tx_size = rx_size;
 	int res = rte_eth_dev_info_get(port->ethdev_id, &info);
 
 	if (res)

@@ -18,7 +18,7 @@ static bool config_ok(const struct port_config *cfg, char *err, size_t err_size)
 	else if (!cfg->pool)
 		snprintf(err, err_size, "port %s: no packet buffers", cfg->name);
 	else if (cfg->n_queues < 1 || cfg->n_queues > PORT_MAX_QUEUES)
-		snprintf(err, err_size, "port %s: queues %u is not in 1..%u", cfg->name,
+		snprintf(err, err_size, "port %s: queues %u is not in 1..%d", cfg->name,
 			 cfg->n_queues, PORT_MAX_QUEUES);
 	else if (cfg->ring_size < 64 || cfg->ring_size > 4096 ||
 		 (cfg->ring_size & (cfg->ring_size - 1)))
@@ -59,7 +59,7 @@ int port_refresh(struct port *port)
 
 uint32_t port_max_frame(const struct port *port)
 {
-	uint32_t by_mtu = port->mtu + (uint32_t)PORT_L2_OVERHEAD;
+	uint32_t by_mtu = port->mtu + PORT_L2_OVERHEAD;
 
 	return by_mtu < port->buffer_room ? by_mtu : port->buffer_room;
 }

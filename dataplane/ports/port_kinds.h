@@ -18,6 +18,6 @@ int ethdev_port_refresh(struct port *port);
 void port_stats_copy(struct port_stats *out, const struct port_stats *live);
 
 /* Bytes of an Ethernet header with two VLAN tags: what a frame may have beyond the MTU. */
-#define PORT_L2_OVERHEAD 22
+#define PORT_L2_OVERHEAD 22U
 
 #endif

@@ -603,6 +603,44 @@ static void test_generic_mode(void **state)
 	assert_int_equal(rte_mempool_in_use_count(pool), 0);
 }
 
+/* Preferred busy polling: receiving and sending without a single interrupt's help. */
+static void test_busy_poll(void **state)
+{
+	struct port_config cfg = {.kind = PORT_KIND_XSK,
+				  .id = 3,
+				  .n_queues = 1,
+				  .ring_size = RING,
+				  .name = "port0",
+				  .pool = pool,
+				  .force_generic = true,
+				  .busy_poll = true};
+	const struct steer_endpoint ep = {
+		.addr = {203, 0, 113, 1}, .family = AF_INET, .port_be16 = htons(FIXTURE_PORT)};
+	struct rte_mbuf *mbufs[32];
+	bool seen[65536] = {false};
+	unsigned per[2] = {0};
+	char err[256] = "";
+
+	(void)state;
+	NEED_ROOT();
+	current = port_open(&cfg, err, sizeof(err));
+	assert_non_null(current);
+	assert_int_equal(steer_set_endpoints(port_steer(current), &ep, 1), 0);
+	assert_string_equal(current->mode, "generic, copy, busy poll");
+	peer_send(0, 32);
+	assert_int_equal(receive(current, mbufs, 32, per), 32);
+	for (unsigned i = 0; i < 32; i++) {
+		check_frame(mbufs[i]);
+		*rte_pktmbuf_mtod(mbufs[i], uint8_t *) = 0x0a;
+	}
+	assert_int_equal(port_tx_burst(current, 0, mbufs, 32), 32);
+	port_flush(current, 0);
+	assert_int_equal(peer_receive(32, seen), 32);
+	check_conservation(current);
+	close_port(current);
+	assert_int_equal(rte_mempool_in_use_count(pool), 0);
+}
+
 static void test_refusals(void **state)
 {
 	const struct port_config good = {.kind = PORT_KIND_XSK,
@@ -651,6 +689,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_idle_and_wake, teardown),
 		cmocka_unit_test_teardown(test_queue_without_socket, teardown),
 		cmocka_unit_test_teardown(test_generic_mode, teardown),
+		cmocka_unit_test_teardown(test_busy_poll, teardown),
 		cmocka_unit_test_teardown(test_refusals, teardown),
 	};
 
