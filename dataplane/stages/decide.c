@@ -237,7 +237,12 @@ static enum drop_reason open_flow(struct worker *w, struct pkt_meta *meta)
 /* Tells the sender where an ICMP error is due (RFC 1812 5.2.7.1, RFC 4443 3.1); silence where policy decided. */
 static void answer(struct worker *w, const struct rte_mbuf *m, enum drop_reason reason)
 {
-	if (pkt_meta_const(m)->direction != PKT_UP)
+	const struct pkt_meta *meta = pkt_meta_const(m);
+
+	if (meta->direction != PKT_UP)
+		return;
+	/* just after a start, connectors are on their way back: a running connection should wait, not end */
+	if (reason == DROP_no_connector && is_mid_stream(meta) && in_recreate_window(w))
 		return;
 	if (reason == DROP_no_route)
 		icmp_error_send(w, m, ICMP_ERROR_NO_ROUTE, 0);

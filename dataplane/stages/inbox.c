@@ -7,9 +7,12 @@
 
 #include <sodium.h>
 
+#include "dataplane/outer/outer.h"
 #include "dataplane/stages/migrate.h"
 #include "dataplane/tables/peer_index.h"
 #include "lib/wg/wire.h"
+
+#define PARKED_NS 1000000000ull /* the kernel gives up resolving after three tries of a second */
 
 struct session *session_by_index(struct edge *edge, uint32_t index)
 {
@@ -128,24 +131,55 @@ static void send_inner(struct worker *w, struct message *msg)
 	worker_emit(w, m);
 }
 
-/* A handshake message: outer headers only, to the endpoint in the message. */
-static void send_raw(struct worker *w, struct message *msg)
+/*
+ * A handshake message: outer headers only, to the endpoint in the message. True: the message was parked, because the
+ * next hop is still being resolved; losing an answer would cost the other side its Rekey-Timeout.
+ */
+static bool send_raw(struct worker *w, struct message *msg)
 {
-	struct rte_mbuf *m = take_mbuf(msg);
 	struct outer_path path = {0};
+	struct rte_mbuf *m;
 
 	outer_path_refresh(w, &msg->endpoint, &path);
+	if (path.status == 1 + DROP_outer_neighbour && w->n_parked < PARKED_MAX) {
+		if (msg->session.born_ns == 0)
+			msg->session.born_ns = w->now_ns; /* parked since */
+		if (w->now_ns - msg->session.born_ns < PARKED_NS) {
+			w->parked[w->n_parked++] = msg;
+			return true;
+		}
+	}
+	m = take_mbuf(msg);
 	if (path.status != 0) {
 		worker_drop(w, m, (enum drop_reason)(path.status - 1));
-		return;
+		return false;
 	}
 	/* DSCP of handshake messages as other implementations set it: AF41 */
 	if (!outer_encapsulate(m, &msg->endpoint, &path, 0x88)) {
 		worker_drop(w, m, DROP_no_mbuf);
-		return;
+		return false;
 	}
 	tx_append(w, path.port, m);
 	w->tx_pending = true;
+	return false;
+}
+
+/* Tries parked messages again when the kernel's tables have moved on, or their time is over. */
+void worker_retry_parked(struct worker *w)
+{
+	uint64_t generation = outer_generation(__atomic_load_n(&w->edge->outer, __ATOMIC_ACQUIRE));
+	struct message *msgs[PARKED_MAX];
+	unsigned n = w->n_parked;
+
+	if (n == 0 ||
+	    (generation == w->parked_generation && w->now_ns - w->parked[0]->session.born_ns < PARKED_NS))
+		return;
+	w->parked_generation = generation;
+	memcpy(msgs, w->parked, n * sizeof(msgs[0]));
+	w->n_parked = 0;
+	for (unsigned i = 0; i < n; i++)
+		if (!send_raw(w, msgs[i]))
+			message_free(w->edge, msgs[i]);
 }
 
 static uint64_t elapsed(uint64_t now_ns, uint64_t then_ns)
@@ -229,7 +263,8 @@ static bool forward(struct worker *w, struct message *msg)
 	return worker_post(w->edge->workers[owner], msg);
 }
 
-static void handle(struct worker *w, struct message *msg)
+/* Does what the message asks; true when it keeps the message. */
+static bool handle(struct worker *w, struct message *msg)
 {
 	struct peer *peer = msg->peer == RECORD_NONE ? NULL : &w->edge->peers[msg->peer];
 
@@ -257,8 +292,7 @@ static void handle(struct worker *w, struct message *msg)
 		send_keepalive(w, msg->peer);
 		break;
 	case MSG_SEND_RAW:
-		send_raw(w, msg);
-		break;
+		return send_raw(w, msg);
 	case MSG_SEND_INNER:
 		send_inner(w, msg);
 		break;
@@ -277,6 +311,7 @@ static void handle(struct worker *w, struct message *msg)
 	default:
 		break;
 	}
+	return false;
 }
 
 unsigned worker_handle_inbox(struct worker *w)
@@ -285,10 +320,8 @@ unsigned worker_handle_inbox(struct worker *w)
 	unsigned n = rte_ring_sc_dequeue_burst(w->inbox, msgs, 32, NULL);
 
 	for (unsigned i = 0; i < n; i++) {
-		if (forward(w, msgs[i]))
-			continue;
-		handle(w, msgs[i]);
-		message_free(w->edge, msgs[i]);
+		if (!forward(w, msgs[i]) && !handle(w, msgs[i]))
+			message_free(w->edge, msgs[i]);
 	}
 	if (n > 0)
 		worker_run_out(w);

@@ -26,6 +26,7 @@
 #define OUT_MAX       256 /* out list: forwards, ICMP errors and further fragments of a burst */
 #define PKT_META_SIZE 128 /* private area of each mbuf, bytes */
 #define HANDOFF_RING  2048
+#define PARKED_MAX    64
 
 enum pkt_direction { PKT_UP = 0 /* client → connector */, PKT_DOWN = 1 };
 
@@ -112,6 +113,9 @@ struct worker {
 	unsigned n_out;
 	struct rte_mbuf *out[OUT_MAX];
 	struct tx_buffer tx[EDGE_MAX_PORTS][TX_KINDS];
+	unsigned n_parked;
+	uint64_t parked_generation; /* of the outer snapshot they were tried with last */
+	struct message *parked[PARKED_MAX]; /* handshake messages that wait for a neighbour */
 	struct frag_slot frags[FRAG_SLOTS];
 	struct worker_counters counters;
 };
@@ -170,5 +174,7 @@ unsigned worker_turn(struct worker *w);
 void worker_run_out(struct worker *w);
 /* Handles up to a burst of messages of the inbox; how many. */
 unsigned worker_handle_inbox(struct worker *w);
+/* Sends parked handshake messages whose next hop is known by now; drops those that waited for a second. */
+void worker_retry_parked(struct worker *w);
 
 #endif

@@ -168,6 +168,7 @@ unsigned worker_turn(struct worker *w)
 
 	w->now_ns = edge_now_ns();
 	work = worker_handle_inbox(w);
+	worker_retry_parked(w);
 	work += take_handoffs(w);
 	work += take_ports(w);
 	if (work > 0 || w->tx_pending) {
@@ -211,7 +212,7 @@ static void worker_sleep(struct worker *w)
 	if (rings_empty(w) && !atomic_load_explicit(&w->edge->stop, memory_order_relaxed)) {
 		w->counters.sleeps++;
 		rte_rcu_qsbr_thread_offline(w->edge->qsbr, w->id);
-		poll(fds, n, blind > 0 ? 1 : SLEEP_MS);
+		poll(fds, n, blind > 0 || w->n_parked > 0 ? 1 : SLEEP_MS);
 		rte_rcu_qsbr_thread_online(w->edge->qsbr, w->id);
 	}
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
@@ -324,6 +325,8 @@ void worker_destroy(struct worker *w)
 		return;
 	while (w->inbox != NULL && rte_ring_sc_dequeue(w->inbox, &msg) == 0)
 		message_free(w->edge, msg);
+	for (unsigned i = 0; i < w->n_parked; i++)
+		message_free(w->edge, w->parked[i]);
 	rte_ring_free(w->inbox);
 	free_ring(w->in_session);
 	free_ring(w->in_flow);
