@@ -29,14 +29,24 @@ void wg_hash2(uint8_t out[WG_HASH_BYTES], const void *a, size_t a_len, const voi
 	wg_wipe(&state, sizeof(state));
 }
 
-void wg_mac(uint8_t out[WG_MAC_BYTES], const void *key, size_t key_len, const void *in, size_t len)
+void wg_blake2s(uint8_t *out, size_t out_len, const void *key, size_t key_len, const void *in,
+		size_t len)
 {
 	blake2s_state state;
 
-	blake2s_init_key(&state, WG_MAC_BYTES, key, key_len);
-	blake2s_update(&state, in, len);
-	blake2s_final(&state, out, WG_MAC_BYTES);
+	if (key_len)
+		blake2s_init_key(&state, out_len, key, key_len);
+	else
+		blake2s_init(&state, out_len);
+	if (len)
+		blake2s_update(&state, in, len);
+	blake2s_final(&state, out, out_len);
 	wg_wipe(&state, sizeof(state));
+}
+
+void wg_mac(uint8_t out[WG_MAC_BYTES], const void *key, size_t key_len, const void *in, size_t len)
+{
+	wg_blake2s(out, WG_MAC_BYTES, key, key_len, in, len);
 }
 
 void wg_hmac(uint8_t out[WG_HASH_BYTES], const void *key, size_t key_len, const void *in,
@@ -104,22 +114,17 @@ bool wg_dh(uint8_t out[WG_KEY_BYTES], const uint8_t private_key[WG_KEY_BYTES],
 	return false;
 }
 
-void wg_aead_seal(uint8_t *out, const uint8_t key[WG_KEY_BYTES], uint64_t counter, const void *in,
-		  size_t len, const void *ad, size_t ad_len)
+void wg_aead_seal_nonce(uint8_t *out, const uint8_t key[WG_KEY_BYTES], const uint8_t nonce[12],
+			const void *in, size_t len, const void *ad, size_t ad_len)
 {
-	uint8_t nonce[crypto_aead_chacha20poly1305_IETF_NPUBBYTES] = {0};
-
-	wg_put_le64(nonce + 4, counter);
 	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in, len, ad, ad_len, NULL, nonce, key);
 }
 
-bool wg_aead_open(void *out, const uint8_t key[WG_KEY_BYTES], uint64_t counter, const uint8_t *in,
-		  size_t len, const void *ad, size_t ad_len)
+bool wg_aead_open_nonce(void *out, const uint8_t key[WG_KEY_BYTES], const uint8_t nonce[12],
+			const uint8_t *in, size_t len, const void *ad, size_t ad_len)
 {
-	uint8_t nonce[crypto_aead_chacha20poly1305_IETF_NPUBBYTES] = {0};
 	uint8_t none[1];
 
-	wg_put_le64(nonce + 4, counter);
 	if (crypto_aead_chacha20poly1305_ietf_decrypt(len ? out : none, NULL, NULL, in,
 						      len + WG_TAG_BYTES, ad, ad_len, nonce,
 						      key) == 0)
@@ -127,6 +132,24 @@ bool wg_aead_open(void *out, const uint8_t key[WG_KEY_BYTES], uint64_t counter, 
 	if (len)
 		wg_wipe(out, len);
 	return false;
+}
+
+void wg_aead_seal(uint8_t *out, const uint8_t key[WG_KEY_BYTES], uint64_t counter, const void *in,
+		  size_t len, const void *ad, size_t ad_len)
+{
+	uint8_t nonce[12] = {0};
+
+	wg_put_le64(nonce + 4, counter);
+	wg_aead_seal_nonce(out, key, nonce, in, len, ad, ad_len);
+}
+
+bool wg_aead_open(void *out, const uint8_t key[WG_KEY_BYTES], uint64_t counter, const uint8_t *in,
+		  size_t len, const void *ad, size_t ad_len)
+{
+	uint8_t nonce[12] = {0};
+
+	wg_put_le64(nonce + 4, counter);
+	return wg_aead_open_nonce(out, key, nonce, in, len, ad, ad_len);
 }
 
 void wg_xaead_seal(uint8_t *out, const uint8_t key[WG_KEY_BYTES],

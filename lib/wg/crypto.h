@@ -13,6 +13,9 @@
 
 /* out = BLAKE2s-256(a || b). b may be NULL when b_len is 0. out may be a. */
 void wg_hash2(uint8_t out[WG_HASH_BYTES], const void *a, size_t a_len, const void *b, size_t b_len);
+/* BLAKE2s (RFC 7693) of any output length 1 … 32, keyed unless key_len is 0. */
+void wg_blake2s(uint8_t *out, size_t out_len, const void *key, size_t key_len, const void *in,
+		size_t len);
 /* out = keyed BLAKE2s-128; key_len 1 … 32. */
 void wg_mac(uint8_t out[WG_MAC_BYTES], const void *key, size_t key_len, const void *in, size_t len);
 /* out = HMAC-BLAKE2s-256 (RFC 2104); key_len 0 … 64. */
@@ -38,6 +41,11 @@ void wg_aead_seal(uint8_t *out, const uint8_t key[WG_KEY_BYTES], uint64_t counte
 /* in has len + 16 bytes; false, and out zeroed, when the tag is wrong. */
 bool wg_aead_open(void *out, const uint8_t key[WG_KEY_BYTES], uint64_t counter, const uint8_t *in,
 		  size_t len, const void *ad, size_t ad_len);
+/* The same with any 12-byte nonce (RFC 8439). */
+void wg_aead_seal_nonce(uint8_t *out, const uint8_t key[WG_KEY_BYTES], const uint8_t nonce[12],
+			const void *in, size_t len, const void *ad, size_t ad_len);
+bool wg_aead_open_nonce(void *out, const uint8_t key[WG_KEY_BYTES], const uint8_t nonce[12],
+			const uint8_t *in, size_t len, const void *ad, size_t ad_len);
 /* XChaCha20-Poly1305 with a 24-byte nonce; lengths as above. */
 void wg_xaead_seal(uint8_t *out, const uint8_t key[WG_KEY_BYTES],
 		   const uint8_t nonce[WG_COOKIE_NONCE_BYTES], const void *in, size_t len,
