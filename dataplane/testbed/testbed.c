@@ -20,8 +20,8 @@
 #include "lib/wg/wire.h"
 
 #define FRAME_MAX 2048
-#define SLOTS     1024
-#define PORT_QUEUE 512
+#define FREE_SLOTS 1024 /* of each worker, beside those of the bed's own sessions */
+#define PORT_QUEUE 4096 /* power of two */
 
 /* The outer network of the bed: everything is reachable by port 0. Stands in for dataplane/outer. */
 struct outer_snapshot {
@@ -53,18 +53,19 @@ void outer_resolve(const struct outer_snapshot *snap, const struct outer_addr *d
 struct memory_port {
 	struct port port;
 	struct testbed *bed;
-	unsigned n_in[EDGE_MAX_WORKERS];
+	unsigned head[EDGE_MAX_WORKERS], tail[EDGE_MAX_WORKERS];
 	struct rte_mbuf *in[EDGE_MAX_WORKERS][PORT_QUEUE];
 };
 
 static uint16_t memory_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
 {
 	struct memory_port *p = (struct memory_port *)port;
-	unsigned have = p->n_in[queue] < n ? p->n_in[queue] : n;
+	unsigned have = p->tail[queue] - p->head[queue];
 
-	memcpy(mbufs, p->in[queue], have * sizeof(mbufs[0]));
-	memmove(p->in[queue], p->in[queue] + have, (p->n_in[queue] - have) * sizeof(mbufs[0]));
-	p->n_in[queue] -= have;
+	if (have > n)
+		have = n;
+	for (unsigned i = 0; i < have; i++)
+		mbufs[i] = p->in[queue][p->head[queue]++ % PORT_QUEUE];
 	return (uint16_t)have;
 }
 
@@ -103,16 +104,18 @@ static void need(bool ok, const char *what)
 	abort();
 }
 
-static void start_dpdk(void)
+static void start_dpdk(unsigned memory_mb)
 {
+	char memory[16];
 	static bool started;
 	char *args[] = {(char *)(uintptr_t)"testbed",	  (char *)(uintptr_t)"--no-huge",
 			(char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"--no-pci",
-			(char *)(uintptr_t)"-m",	  (char *)(uintptr_t)"512",
+			(char *)(uintptr_t)"-m",	  memory,
 			(char *)(uintptr_t)"--iova-mode=va", (char *)(uintptr_t)"--no-telemetry",
 			(char *)(uintptr_t)"-l",	  (char *)(uintptr_t)"0",
 			(char *)(uintptr_t)"--log-level=4"};
 
+	snprintf(memory, sizeof(memory), "%u", memory_mb);
 	if (!started)
 		need(rte_eal_init(sizeof(args) / sizeof(args[0]), args) >= 0, "EAL");
 	started = true;
@@ -238,16 +241,16 @@ static void make_pools(struct edge *edge)
 {
 	edge->mbuf_pool = rte_pktmbuf_pool_create("bed", 8191, 64, PKT_META_SIZE, RTE_PKTMBUF_HEADROOM + FRAME_MAX,
 						  SOCKET_ID_ANY);
-	edge->message_pool = rte_mempool_create("bed_messages", 4095, sizeof(struct message), 0, 0, NULL, NULL, NULL,
+	edge->message_pool = rte_mempool_create("bed_messages", 16383, sizeof(struct message), 0, 0, NULL, NULL, NULL,
 						NULL, SOCKET_ID_ANY, 0);
 	edge->control_inbox = rte_ring_create("bed_control", 1024, SOCKET_ID_ANY, 0);
 	need(edge->mbuf_pool && edge->message_pool && edge->control_inbox, "pools");
 }
 
-static void make_tables(struct edge *edge, unsigned clients)
+static void make_tables(struct edge *edge, unsigned clients, unsigned n_routes)
 {
 	struct device_config devices = {.capacity = 2 * clients + 64};
-	struct route_config routes = {.vnets = 4, .routes = 1024};
+	struct route_config routes = {.vnets = 4, .routes = 1024 + n_routes};
 	static struct peer_index index;
 	uint8_t key[32];
 
@@ -256,10 +259,10 @@ static void make_tables(struct edge *edge, unsigned clients)
 	edge->devices = device_table_create(&devices);
 	edge->routes = route_table_create(&routes);
 	need(edge->devices && edge->routes, "tables");
-	need(peer_index_init(&index, 0, 0, edge->n_workers, SLOTS, key) == 0, "index");
+	need(peer_index_init(&index, 0, 0, edge->n_workers, edge->config.cap_sessions, key) == 0, "index");
 	edge->index = &index;
 	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers);
-	edge->sessions = rte_zmalloc(NULL, (size_t)edge->n_workers * SLOTS * sizeof(struct session), 64);
+	edge->sessions = rte_zmalloc(NULL, (size_t)edge->n_workers * edge->config.cap_sessions * sizeof(struct session), 64);
 	edge->peers = rte_zmalloc(NULL, edge->config.cap_peers * sizeof(struct peer), 64);
 	edge->connector_live = calloc(8, 1);
 	need(edge->records && edge->sessions && edge->peers && edge->connector_live, "arrays");
@@ -297,7 +300,7 @@ static void make_sessions(struct testbed *bed)
 	uint32_t slots[EDGE_MAX_WORKERS]; /* from the last: the handshake side hands them out from the first */
 
 	for (unsigned w = 0; w < workers; w++)
-		slots[w] = SLOTS - 1;
+		slots[w] = bed->edge.config.cap_sessions - 1;
 
 	for (uint32_t i = 0; i <= bed->n_clients; i++)
 		add_session(bed, &bed->clients[i], i, i % workers, number++, slots[i % workers]--);
@@ -320,32 +323,58 @@ static struct port *make_port(struct testbed *bed)
 	return &p->port;
 }
 
-static void configure(struct edge *edge, unsigned workers, unsigned clients)
+static void configure(struct edge *edge, unsigned workers, unsigned clients, unsigned flows)
 {
 	struct edge_config *cfg = &edge->config;
 
 	edge->n_workers = cfg->n_workers = workers;
 	cfg->cap_peers = clients + 1 + TESTBED_TUNNELS * EDGE_MAX_WORKERS;
-	cfg->cap_sessions = SLOTS;
-	cfg->cap_flows = 4096;
+	cfg->cap_sessions = FREE_SLOTS + clients / workers + 1 + TESTBED_TUNNELS;
+	cfg->cap_flows = flows;
 	cfg->n_listen = 1;
 	cfg->listen[0] = (struct listen_address){.family = 4, .port = 51820};
 	cfg->n_keys = 1;
 	randombytes_buf(cfg->private_keys[0], 32);
 }
 
+/* Random prefixes of 8 to 32 bits in 10/8 and 172.16/12, as a large private network has them. */
+static void add_random_routes(struct testbed *bed, unsigned n)
+{
+	uint32_t seed = 12345, added = 0;
+
+	while (added < n) {
+		struct route r = {.vnet = 0, .next_hop = 1, .family = 4};
+		uint32_t addr;
+
+		seed = seed * 1664525 + 1013904223;
+		r.len = (uint8_t)(14 + (seed >> 28) + (seed >> 30 & 3));
+		seed = seed * 1664525 + 1013904223;
+		addr = (seed >> 31 ? 0x0a000000u : 0xac000000u) | (seed >> 7 & 0xffffff);
+		addr &= ~(uint32_t)0 << (32 - r.len);
+		addr = htonl(addr);
+		memcpy(r.addr, &addr, 4);
+		added += route_add(bed->edge.routes, &r) == 0;
+	}
+}
+
 struct testbed *testbed_create(unsigned workers, unsigned clients)
 {
+	return testbed_create_sized(&(struct testbed_size){.workers = workers, .clients = clients});
+}
+
+struct testbed *testbed_create_sized(const struct testbed_size *size)
+{
+	unsigned workers = size->workers, clients = size->clients;
 	struct testbed *bed = calloc(1, sizeof(*bed));
 	struct edge *edge = &bed->edge;
 
-	start_dpdk();
+	start_dpdk(size->memory_mb == 0 ? 512 : size->memory_mb);
 	need(sodium_init() >= 0, "libsodium");
-	configure(edge, workers, clients);
+	configure(edge, workers, clients, size->flows == 0 ? 4096 : size->flows);
 	bed->n_clients = clients;
 	bed->clients = calloc(clients + 1, sizeof(*bed->clients));
 	make_pools(edge);
-	make_tables(edge, clients);
+	make_tables(edge, clients, size->routes);
 	edge->outer = &bed_outer;
 	edge->control_wake_fd = -1;
 	bed->port = edge->ports[0] = make_port(bed);
@@ -367,6 +396,7 @@ struct testbed *testbed_create(unsigned workers, unsigned clients)
 	add_route(bed, 0, "2001:db8::", 32, 0);
 	add_route(bed, 0, "203.0.113.0", 24, 1);
 	add_route(bed, 1, "198.51.100.0", 24, 2);
+	add_random_routes(bed, size->routes);
 	make_sessions(bed);
 	testbed_run(bed);
 	testbed_clear(bed); /* the keepalives that confirm the sessions */
@@ -446,9 +476,9 @@ void testbed_inject(struct testbed *bed, unsigned worker, const void *frame, uns
 	struct memory_port *p = (struct memory_port *)bed->port;
 	struct rte_mbuf *m = rte_pktmbuf_alloc(bed->edge.mbuf_pool);
 
-	need(m != NULL && p->n_in[worker] < PORT_QUEUE, "packet");
+	need(m != NULL && p->tail[worker] - p->head[worker] < PORT_QUEUE, "packet");
 	memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
-	p->in[worker][p->n_in[worker]++] = m;
+	p->in[worker][p->tail[worker]++ % PORT_QUEUE] = m;
 }
 
 void testbed_send(struct testbed *bed, unsigned worker, struct far_end *from, const void *inner, unsigned len)

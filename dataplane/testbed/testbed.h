@@ -14,7 +14,7 @@
 
 #include "dataplane/stages/stage.h"
 
-#define TESTBED_FRAMES  1024
+#define TESTBED_FRAMES  1024 /* sent frames kept until testbed_clear; more are refused as by a full port */
 #define TESTBED_TUNNELS 3
 
 /* A far end: a client's or connector session's keys and counters as the other side has them. */
@@ -37,8 +37,17 @@ struct testbed {
 	struct rte_mbuf *out[TESTBED_FRAMES];
 };
 
+/* How big a bed is; zero fields take the defaults of testbed_create. */
+struct testbed_size {
+	unsigned workers, clients;
+	unsigned flows;  /* capacity of each worker, a power of two */
+	unsigned routes; /* random ones beside the bed's own, in vnet 0, to tunnel 1; none covers 198.51.100.0/24 */
+	unsigned memory_mb;
+};
+
 /* Initialises DPDK once (no huge pages, no devices). Aborts with a message when something cannot be made. */
 struct testbed *testbed_create(unsigned workers, unsigned clients);
+struct testbed *testbed_create_sized(const struct testbed_size *size);
 void testbed_destroy(struct testbed *bed);
 
 /* Makes the data message of a far end: inner bytes sealed with libsodium, outer IPv4 headers; returns the frame length. */
