@@ -45,6 +45,7 @@ struct session {
 /* The way to a peer's endpoint as the kernel's tables gave it, valid for one generation of them. */
 struct outer_path {
 	uint64_t generation; /* of the outer snapshot; 0: not resolved */
+	uint64_t asked_ns;   /* when it was resolved */
 	uint16_t port;       /* index of the edge's port */
 	uint16_t mtu;        /* of the path's first leg, bytes of IP */
 	uint8_t l2[14];      /* Ethernet header, EtherType included */

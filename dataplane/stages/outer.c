@@ -10,6 +10,8 @@
 #include "dataplane/ports/port.h"
 #include "dataplane/stages/inner.h"
 
+#define ASK_AGAIN_NS 1000000000ull
+
 static void to_outer_addr(struct outer_addr *to, const uint8_t from[16], uint8_t family)
 {
 	memcpy(to->b, from, 16);
@@ -22,8 +24,11 @@ void outer_path_refresh(struct worker *w, const struct endpoint *ep, struct oute
 	struct outer_addr dst, src;
 	struct outer_result result;
 
-	if (path->generation == outer_generation(snap))
+	/* what is not resolved is asked again once a second: the request for a neighbour may have been lost */
+	if (path->generation == outer_generation(snap) &&
+	    (path->status == 0 || w->now_ns - path->asked_ns < ASK_AGAIN_NS))
 		return;
+	path->asked_ns = w->now_ns;
 	to_outer_addr(&dst, ep->remote, ep->family);
 	to_outer_addr(&src, ep->local, ep->family);
 	outer_resolve(snap, &dst, &src, &result);

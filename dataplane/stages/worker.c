@@ -200,7 +200,8 @@ static void worker_sleep(struct worker *w)
 
 		if (w->id >= p->n_queues)
 			continue;
-		port_before_sleep(p, (uint16_t)w->id);
+		if (!port_before_sleep(p, (uint16_t)w->id))
+			blind++; /* frames wait in its ring: look again soon */
 		fds[n] = (struct pollfd){.fd = port_rx_fd(p, (uint16_t)w->id), .events = POLLIN};
 		if (fds[n].fd >= 0)
 			n++;
