@@ -298,7 +298,7 @@ bool handshake_post(struct handshake *hs, struct message *message)
 static bool make_parts(struct handshake *hs)
 {
 	const struct edge_config *cfg = &hs->edge->config;
-	size_t slots = (size_t)hs->edge->n_workers * cfg->cap_sessions;
+	size_t slots = (size_t)cfg->n_workers * cfg->cap_sessions; /* the workers themselves come later */
 	uint32_t keys = 16;
 
 	while (keys < 2 * cfg->cap_peers)
@@ -312,7 +312,7 @@ static bool make_parts(struct handshake *hs)
 	if (!hs->by_key || !hs->peers || !hs->slot_peer || !hs->events || hs->wake_fd < 0)
 		return false;
 	memset(hs->slot_peer, 0xff, slots * sizeof(*hs->slot_peer));
-	for (unsigned i = 0; i < hs->edge->n_workers; i++) {
+	for (unsigned i = 0; i < cfg->n_workers; i++) {
 		hs->slots[i] = peer_slots_create(cfg->cap_sessions, PEER_SLOT_REST_NS);
 		if (hs->slots[i] == NULL)
 			return false;
