@@ -21,7 +21,7 @@ struct parse {
 	size_t err_len;
 };
 
-static int verror(const char *file, unsigned line, char *err, size_t err_len, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static int verror(const char *file, unsigned line, char *err, size_t err_len, const char *fmt, va_list ap)
 {
 	char why[512], shown[512];
 

@@ -185,7 +185,7 @@ static void emit(enum log_level level, const char *text)
 	(void)done; /* there is nobody to tell */
 }
 
-static void vlog(enum log_level level, uint64_t hidden, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void vlog(enum log_level level, uint64_t hidden, const char *fmt, va_list ap)
 {
 	char raw[LOG_TEXT_MAX], text[LOG_TEXT_MAX];
 	int n = vsnprintf(raw, sizeof(raw), fmt, ap);
