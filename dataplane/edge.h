@@ -89,7 +89,7 @@ struct edge {
 	const struct peer_index *index; /* codec of receiver indexes */
 
 	/*
-	 * Bit per connector index: has a live, settled session. Handshake thread writes whole bytes, workers read.
+	 * Byte per connector index: enum connector_life (peers.h). Handshake thread writes, workers read.
 	 */
 	uint8_t *connector_live;
 

@@ -31,6 +31,12 @@ bool connector_alive(const struct edge *edge, uint32_t connector)
 	       __atomic_load_n(&edge->connector_live[connector], __ATOMIC_RELAXED) != 0;
 }
 
+bool connector_open(const struct edge *edge, uint32_t connector)
+{
+	return connector < edge->records->max_connectors &&
+	       __atomic_load_n(&edge->connector_live[connector], __ATOMIC_RELAXED) == CONNECTOR_LIVE;
+}
+
 /* 64-bit finalizer of MurmurHash3. */
 static uint64_t mix(uint64_t h)
 {
@@ -78,7 +84,7 @@ uint32_t connector_pick(const struct edge *edge, const struct tunnel_record *tun
 
 		if (c == NULL || c->draining || c->weight == 0)
 			continue;
-		if (!all && !connector_alive(edge, c->index))
+		if (!all && !connector_open(edge, c->index))
 			continue;
 		h = hash_bytes(flow, (const uint8_t *)c->id, 36);
 		/* in (0, 1); −weight / ln(unit) makes shares proportional to weights */

@@ -13,8 +13,13 @@ struct flow_key;
 /* The peer (public key) through which a client was heard last, among those that a worker owns; RECORD_NONE if none. */
 uint32_t peers_of_client(const struct edge *edge, const struct client_record *client);
 
-/* True when the connector has a live, settled session (kept by the handshake thread). */
+/* What edge->connector_live says of a connector; written by the handshake thread. */
+enum connector_life { CONNECTOR_DEAD = 0, CONNECTOR_LIVE = 1, CONNECTOR_DRAINING = 2 /* live, but no new flows */ };
+
+/* True when the connector has a live, settled session: its flows go on. */
 bool connector_alive(const struct edge *edge, uint32_t connector);
+/* True when it also takes new flows. */
+bool connector_open(const struct edge *edge, uint32_t connector);
 
 /*
  * Weighted rendezvous hashing (Thaler and Ravishankar 1998) of a flow over the tunnel's connectors. The hash uses addresses and

@@ -143,6 +143,7 @@ static void install(struct handshake *hs, uint32_t index, struct noise_handshake
 	p->last_handshake_unix_s = hs_unix_ns() / WG_NS_PER_S;
 	p->dirty = true;
 	p->startup_rank = 0;
+	p->draining = false; /* a new handshake speaks for itself: a draining connector says so again */
 	wg_timers_session(&p->timers, now_ns);
 	hs->counters.completed++;
 	hs_post(hs, p, msg);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "dataplane/handshake.h"
+#include "dataplane/peers.h"
 #include "dataplane/tables/peer_index.h"
 #include "dataplane/worker.h"
 #include "lib/ctlmsg.h"
@@ -25,6 +26,7 @@ struct hs_peer {
 	bool migrating; /* MSG_MIGRATE_OUT is under way */
 	bool settled;   /* connector session: hello with the settled flag came */
 	bool dead;      /* connector session: probes go unanswered */
+	bool draining;  /* connector session: said that it takes no new flows */
 	uint8_t owner;  /* worker that messages go to; PEER_UNOWNED at first */
 	uint8_t identity; /* slot of our identity that it talked to last */
 	enum peer_kind kind;

@@ -46,19 +46,23 @@ void hs_send_landed(struct handshake *hs, uint32_t index)
 void hs_connector_refresh(struct handshake *hs, uint32_t connector)
 {
 	const struct connector_record *c = connector_get(hs->edge->records, connector);
-	uint8_t live = 0;
+	static const char *const words[] = {"no live session", "live", "draining: new flows go elsewhere"};
+	uint8_t live = CONNECTOR_DEAD;
 
 	if (connector >= hs->edge->records->max_connectors)
 		return;
 	for (unsigned i = 0; c != NULL && i < c->n_peers; i++) {
 		const struct hs_peer *p = hs_peer_get(hs, c->peers[i]);
 
-		if (p != NULL && p->settled && !p->dead && p->timers.session_ns != 0)
-			live = 1;
+		if (p == NULL || !p->settled || p->dead || p->timers.session_ns == 0)
+			continue;
+		live = p->draining ? CONNECTOR_DRAINING : CONNECTOR_LIVE;
+		if (p->draining)
+			break; /* one session speaks for all */
 	}
 	if (live != hs->edge->connector_live[connector])
 		log_info("connector %s (%s): %s", c != NULL ? c->id : "?", c != NULL ? c->hostname : "gone",
-			 live ? "live" : "no live session");
+			 words[live]);
 	__atomic_store_n(&hs->edge->connector_live[connector], live, __ATOMIC_RELEASE);
 }
 
@@ -118,11 +122,15 @@ enum drop_reason hs_control_datagram(struct handshake *hs, struct message *event
 	case CTLMSG_PROBE_REPLY:
 		probe_reply(p, control.probe.stamp, now_ns);
 		break;
+	case CTLMSG_DRAIN:
+		p->draining = control.drain.on == 1;
+		hs_connector_refresh(hs, p->connector);
+		break;
 	case CTLMSG_GOODBYE:
 		goodbye(hs, p->connector);
 		break;
 	default:
-		break; /* drain and limits come with the registration row, too */
+		break; /* limits are for show: the connector itself refuses what is too much */
 	}
 	return DROP_REASON_COUNT;
 }

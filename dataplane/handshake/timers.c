@@ -78,7 +78,7 @@ static uint32_t live_connectors(const struct handshake *hs)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < hs->edge->records->max_connectors; i++)
-		n += hs->edge->connector_live[i];
+		n += hs->edge->connector_live[i] != CONNECTOR_DEAD;
 	return n;
 }
 

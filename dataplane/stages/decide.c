@@ -204,7 +204,8 @@ static enum drop_reason open_flow(struct worker *w, struct pkt_meta *meta)
 
 	if (meta->flags & PKT_ICMP_ERROR)
 		return DROP_icmp_no_flow;
-	if (down && (!in_recreate_window(w) || (meta->key.proto == INNER_TCP && !is_mid_stream(meta))))
+	/* only TCP shows that it is mid-stream; anything else from the private side could be a beginning */
+	if (down && (!in_recreate_window(w) || !is_mid_stream(meta)))
 		return DROP_no_flow;
 	reason = evaluate(w, &meta->key, &d);
 	if (reason != DROP_REASON_COUNT)

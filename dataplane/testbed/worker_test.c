@@ -503,6 +503,8 @@ static void recreate(void **state)
 	drops(connector(0, 0), p, len, DROP_no_flow); /* not mid-stream */
 	len = packet_tcp4(p, "192.0.2.1", "100.96.0.10", 443, 5002, ACK, 100);
 	drops(connector(0, 0), p, len, DROP_no_flow); /* no route there */
+	len = packet_udp4(p, "198.51.100.101", "100.96.0.10", 53, 5003, 8);
+	drops(connector(0, 0), p, len, DROP_no_flow); /* UDP cannot show that it is mid-stream */
 }
 
 static void no_connector(void **state)

@@ -244,7 +244,8 @@ def test_what_is_not_wireguard_stays_with_the_kernel(lab):
     with lab.measure() as m:
         assert lab.ping('client1', plan.EDGE_V4, 3) == (3, 3)
         assert lab.ping('client1', plan.EDGE_V6, 3) == (3, 3)
-    assert m.totals['kernel_packets'] >= 6 and m.drops == {} and m.forwarded == 0
+    assert m.totals['rx_packets'] == 0, 'what is not for a listen endpoint is not the edge\'s to count'
+    assert m.drops == {} and m.forwarded == 0
 
 
 def test_no_port_unreachable_is_sent(lab, raw):
@@ -252,7 +253,8 @@ def test_no_port_unreachable_is_sent(lab, raw):
     raw.send_outer(b'\x04\0\0\0')
     raw.sock.settimeout(0.3)
     try:
-        raw.sock.recv(100)
+        while raw.sock.recv(2000)[0] == 4:
+            pass  # a keepalive of the session is no answer
         raise AssertionError('an answer came')
     except TimeoutError:
         pass

@@ -22,11 +22,23 @@ class Changes:
     def __init__(self, path):
         self.path, self.acknowledged, self.unsure, self.next = path, set(), set(), 0
 
+    def connect(self, s):
+        """The socket of a killed daemon refuses until the new one has replaced it."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                s.connect(self.path)
+                return
+            except (ConnectionRefusedError, FileNotFoundError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
     def run(self, victim, kill_after_s):
         """Changes until the connection breaks; the kill comes in the middle of them."""
         began, killed = time.monotonic(), False
         with socket.socket(socket.AF_UNIX) as s:
-            s.connect(self.path)
+            self.connect(s)
             s.settimeout(10)
             stream = s.makefile()
             while True:
