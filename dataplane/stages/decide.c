@@ -158,7 +158,7 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 
 		/* decision 13 and 14: any session of the flow's tunnel, and of no other */
 		if (from == NULL || from->tunnel != f->tunnel)
-			return DROP_flow_wrong_tunnel;
+			return meta->flags & PKT_ICMP_ERROR ? DROP_icmp_no_flow : DROP_flow_wrong_tunnel;
 		if ((f->flags & FLOW_FLAG_MID_STREAM) || !session_usable(w, f))
 			f->session = meta->peer;
 		return DROP_REASON_COUNT;
