@@ -2,7 +2,7 @@
 // Command lines, parsed by the table: global options anywhere, "--opt value" and "--opt=value", "--" ends options.
 // Wrong usage names the word and the nearest known one.
 #include "tools/ctl.h"
-#include "tools/near.h"
+#include "lib/near.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -23,7 +23,7 @@ void ctl_error_clear(struct ctl_error *err)
 	memset(err, 0, sizeof(*err));
 }
 
-static char *vformat(const char *fmt, va_list ap)
+static __attribute__((format(printf, 1, 0))) char *vformat(const char *fmt, va_list ap)
 {
 	char raw[2048], text[4096];
 	int n = vsnprintf(raw, sizeof(raw), fmt, ap);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Words of the command line into JSON values, and the parameters of a request.
 #include "tools/ctl.h"
-#include "tools/near.h"
+#include "lib/near.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Edit distance (optimal string alignment) over short words.
-#include "tools/near.h"
+#include "lib/near.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The known name nearest to a mistyped one.
-#ifndef SLUICE_TOOLS_NEAR_H
-#define SLUICE_TOOLS_NEAR_H
+#ifndef SLUICE_LIB_NEAR_H
+#define SLUICE_LIB_NEAR_H
 
 #include <stddef.h>
 
