@@ -31,18 +31,49 @@ struct lanes {
 	const struct route_node *node[BURST];
 	uint32_t root[BURST]; /* the vnet's root as it was read, once */
 	uint32_t best[BURST]; /* leaf value of the longest prefix so far */
-	struct route_key key[BURST];
+	union {
+		uint32_t four[BURST];
+		struct route_key six[BURST];
+	} key;
 	uint8_t active[BURST]; /* the lanes that are still on the way */
 };
 
-static const uint32_t no_route = VALUE_NONE;
-
-static inline bool matches(const struct route_node *n, const struct route_key *k, bool six)
+/*
+ * Choices by mask, all ones or zero: which lanes end where is as good as random, and a compiler
+ * that makes branches of it costs more in mispredictions than the whole rest.
+ */
+static inline uint32_t pick(uint32_t mask, uint32_t yes, uint32_t no)
 {
-	if (!six)
-		return ((k->w[0] ^ n->prefix[0]) >> 32 >> (32 - n->depth)) == 0;
-	return !(((k->w[0] ^ n->prefix[0]) & prefix_mask[n->depth / 8][0]) |
-		 ((k->w[1] ^ n->prefix[1]) & prefix_mask[n->depth / 8][1]));
+	return no ^ ((yes ^ no) & mask);
+}
+
+static inline uint32_t mask_child(uint32_t v)
+{
+	return (uint32_t)((int32_t)v >> 31);
+}
+
+/* A leaf with a route. */
+static inline uint32_t mask_route(uint32_t v)
+{
+	return -(uint32_t)((int32_t)v > 0);
+}
+
+/* Whether the bits that `n` skips are the address's; *slot: its slot if they are. */
+static inline bool matches(const struct route_node *n, const struct lanes *l, unsigned int i,
+			   bool six, unsigned int *slot)
+{
+	unsigned int depth = n->depth;
+
+	if (six) {
+		const struct route_key *k = &l->key.six[i];
+
+		*slot = route_key_byte(k, depth);
+		return !(((k->w[0] ^ n->prefix[0]) & prefix_mask[depth / 8][0]) |
+			 ((k->w[1] ^ n->prefix[1]) & prefix_mask[depth / 8][1]));
+	}
+	*slot = l->key.four[i] >> ((24 - depth) & 31) & 0xff;
+	return (uint64_t)(l->key.four[i] ^ (uint32_t)(n->prefix[0] >> 32)) >> ((32 - depth) & 63) ==
+	       0;
 }
 
 /* Where each lane starts: its vnet's root, or its slot in a wide root. */
@@ -50,19 +81,20 @@ static inline void start(const struct route_table *rt, const uint32_t *vnet, str
 			 unsigned int n, bool six)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		l->at[i] = vnet[i] < rt->vnets ? &rt->roots[vnet[i]][six] : &no_route;
-		__builtin_prefetch(l->at[i]);
-	}
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t v = value_load(l->at[i]);
-		const uint32_t *slots = route_pool_wide_slots(&rt->pool, v & VALUE_INDEX);
-		bool wide = (v & (VALUE_CHILD | VALUE_WIDE)) == (VALUE_CHILD | VALUE_WIDE);
+		uint32_t v =
+			vnet[i] < rt->vnets ? value_load(&rt->roots[vnet[i]][six]) : VALUE_NONE;
 
 		l->root[i] = v;
-		l->at[i] = wide ? &slots[l->key[i].w[0] >> (64 - WIDE_BITS)] : &l->root[i];
-		__builtin_prefetch(l->at[i]);
+		l->at[i] = &l->root[i];
 		l->best[i] = VALUE_NONE;
 		l->active[i] = (uint8_t)i;
+		if ((v & (VALUE_CHILD | VALUE_WIDE)) == (VALUE_CHILD | VALUE_WIDE)) {
+			uint32_t bits = six ? (uint32_t)(l->key.six[i].w[0] >> (64 - WIDE_BITS))
+					    : l->key.four[i] >> (32 - WIDE_BITS);
+
+			l->at[i] = &route_pool_wide_slots(&rt->pool, v & VALUE_INDEX)[bits];
+			__builtin_prefetch(l->at[i]);
+		}
 	}
 }
 
@@ -75,13 +107,13 @@ static inline unsigned int read_values(const struct route_table *rt, struct lane
 	for (unsigned int j = 0; j < n; j++) {
 		unsigned int i = l->active[j];
 		uint32_t v = value_load(l->at[i]);
-		bool child = value_is_child(v);
+		uint32_t child = mask_child(v);
 
-		l->best[i] = child || v == VALUE_NONE ? l->best[i] : v;
-		l->node[i] = &rt->pool.nodes[child ? v & VALUE_INDEX : 0];
+		l->best[i] = pick(mask_route(v), v, l->best[i]);
+		l->node[i] = &rt->pool.nodes[v & VALUE_INDEX & child];
 		__builtin_prefetch(l->node[i]);
 		l->active[still] = (uint8_t)i;
-		still += child;
+		still += child & 1;
 	}
 	return still;
 }
@@ -95,13 +127,14 @@ static inline unsigned int enter_nodes(const struct route_table *rt, struct lane
 		unsigned int i = l->active[j];
 		const struct route_node *node = l->node[i];
 		uint32_t inherited = value_load(&node->inherited);
-		unsigned int run = route_node_run(node, route_key_byte(&l->key[i], node->depth));
+		unsigned int slot;
+		bool still_on = matches(node, l, i, six, &slot);
 
-		l->best[i] = inherited == VALUE_NONE ? l->best[i] : inherited;
-		l->at[i] = &rt->pool.entries[node->base + run];
+		l->best[i] = pick(mask_route(inherited), inherited, l->best[i]);
+		l->at[i] = &rt->pool.entries[node->base + route_node_run(node, slot)];
 		__builtin_prefetch(l->at[i]);
 		l->active[still] = (uint8_t)i;
-		still += matches(node, &l->key[i], six);
+		still += still_on;
 	}
 	return still;
 }
@@ -129,10 +162,8 @@ void route_lookup_v4_bulk(const struct route_table *rt, const uint32_t *vnet,
 
 	for (unsigned int done = 0, m; done < n; done += m) {
 		m = n - done < BURST ? n - done : BURST;
-		for (unsigned int i = 0; i < m; i++) {
-			l.key[i].w[0] = (uint64_t)__builtin_bswap32(addr_be[done + i]) << 32;
-			l.key[i].w[1] = 0;
-		}
+		for (unsigned int i = 0; i < m; i++)
+			l.key.four[i] = __builtin_bswap32(addr_be[done + i]);
 		lookup_burst(rt, vnet + done, &l, next_hop + done, m, false);
 	}
 }
@@ -145,7 +176,7 @@ void route_lookup_v6_bulk(const struct route_table *rt, const uint32_t *vnet,
 	for (unsigned int done = 0, m; done < n; done += m) {
 		m = n - done < BURST ? n - done : BURST;
 		for (unsigned int i = 0; i < m; i++)
-			l.key[i] = route_key_of(addr[done + i], 6);
+			l.key.six[i] = route_key_of(addr[done + i], 6);
 		lookup_burst(rt, vnet + done, &l, next_hop + done, m, true);
 	}
 }
