@@ -15,6 +15,9 @@ struct aead {
 
 /* Fastest first: `auto` takes the first that runs here and passes its self-test. */
 static const struct aead_impl *const impls[] = {
+#ifdef AEAD_HAVE_AVX512
+	&aead_avx512,
+#endif
 	&aead_ipsec_mb,
 	&aead_portable,
 };

@@ -20,6 +20,7 @@ struct aead_impl {
 
 extern const struct aead_impl aead_portable;
 extern const struct aead_impl aead_ipsec_mb;
+extern const struct aead_impl aead_avx512; /* where the build has it: AEAD_HAVE_AVX512 */
 
 /* Nonce of a data message: four zero bytes, then the counter, little-endian. */
 static inline void aead_nonce(uint8_t nonce[12], uint64_t counter)
