@@ -41,7 +41,10 @@ struct handshake_runtime {
 	uint64_t active_at_unix_s;
 };
 
-/* Loads runtime facts; only the first load of a run begins handshakes (active senders first, limited per second). */
+/*
+ * Loads runtime facts, from the file of an earlier run and then, fresher, from sluice-ctrl. Begins handshakes with peers
+ * not heard in this run, active senders first, limited per second.
+ */
 void handshake_load_runtime(struct handshake *hs, uint64_t tai64n_high_water_ns, const struct handshake_runtime *peers,
 			    size_t n);
 

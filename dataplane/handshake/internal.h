@@ -69,7 +69,6 @@ struct handshake {
 
 	struct handshake_runtime *runtime; /* of an earlier run, sorted by public key */
 	size_t n_runtime;
-	bool runtime_loaded;
 
 	uint64_t loaded_until_ns; /* under load until then */
 	uint64_t initiation_tat_ns, unknown_tat_ns; /* global limits (GCRA) */

@@ -127,7 +127,9 @@ static void apply_runtime(struct handshake *hs, uint32_t index)
 		return;
 	if (r->has_tai64n_rx && tai64n_compare(r->tai64n_rx, p->remote.tai64n_rx) > 0)
 		memcpy(p->remote.tai64n_rx, r->tai64n_rx, WG_TAI64N_BYTES);
-	if (r->endpoint.family == 0 || p->endpoint.family != 0)
+	/* heard in this run already, or nothing new */
+	if (r->endpoint.family == 0 || p->last_handshake_unix_s != 0 ||
+	    memcmp(&p->endpoint, &r->endpoint, sizeof(p->endpoint)) == 0)
 		return;
 	p->endpoint = r->endpoint;
 	p->startup_rank = r->active_at_unix_s + 1;
@@ -136,16 +138,17 @@ static void apply_runtime(struct handshake *hs, uint32_t index)
 void handshake_load_runtime(struct handshake *hs, uint64_t tai64n_high_water_ns, const struct handshake_runtime *peers,
 			    size_t n)
 {
+	struct handshake_runtime *copy;
+
 	pthread_mutex_lock(&hs->lock);
 	tai64n_clock_load(&hs->stamps, tai64n_high_water_ns);
-	if (!hs->runtime_loaded && n > 0) {
-		hs->runtime = calloc(n, sizeof(*peers));
-		if (hs->runtime != NULL) {
-			memcpy(hs->runtime, peers, n * sizeof(*peers));
-			hs->n_runtime = n;
-			qsort(hs->runtime, n, sizeof(*peers), compare_runtime);
-		}
-		hs->runtime_loaded = true;
+	copy = n == 0 ? NULL : calloc(n, sizeof(*peers));
+	if (copy != NULL) {
+		memcpy(copy, peers, n * sizeof(*peers));
+		qsort(copy, n, sizeof(*peers), compare_runtime);
+		free(hs->runtime);
+		hs->runtime = copy;
+		hs->n_runtime = n;
 		for (uint32_t i = 0; i < hs->edge->config.cap_peers; i++)
 			if (hs->peers[i].used)
 				apply_runtime(hs, i);

@@ -62,7 +62,7 @@ log-level: info
 
 def start_ctrl(lab):
     start(lab, 'ctrl', 'edge', [lab.program('sluice-ctrl'), '--config', lab.path('ctrl.yaml')])
-    wait_until(lab, 'sluice-ctrl answers', lambda: answers(lab, 'show', 'revision'), alive='ctrl')
+    wait_until(lab, 'sluice-ctrl answers', lambda: answers(lab, 'vnet', 'list'), alive='ctrl')
 
 
 # --- sluice-edge ------------------------------------------------------------------------------
