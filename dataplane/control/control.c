@@ -23,6 +23,7 @@
 #include "lib/log.h"
 
 #define IDLE_MS    100
+#define REPORT_MS  100
 #define RECLAIM_MS 5 /* while something waits for its grace period */
 
 uint64_t control_now_ms(void)
@@ -155,7 +156,6 @@ static void every_second(struct control *c, uint64_t now_ms)
 		return;
 	c->second_ms = now_ms;
 	apply_expire(c->apply, control_unix_s());
-	sync_second(c->sync);
 	operators_second(c->operators);
 }
 
@@ -166,6 +166,11 @@ static int turn(void *arg)
 	int wait = IDLE_MS;
 
 	every_second(c, now_ms);
+	/* an endpoint that is not told is lost with a crash, and its client waits out its own timers */
+	if (now_ms >= c->report_ms + REPORT_MS) {
+		c->report_ms = now_ms;
+		sync_report(c->sync);
+	}
 	wait = sooner(wait, net_turn(c->net));
 	wait = sooner(wait, sync_turn(c->sync, now_ms));
 	wait = sooner(wait, state_turn(c->state, now_ms));
@@ -187,7 +192,7 @@ void control_destroy(struct control *c)
 	metrics_free(c->metrics);
 	operators_free(c->operators);
 	if (c->sync) {
-		sync_second(c->sync);
+		sync_report(c->sync);
 		sync_free(c->sync);
 	}
 	if (c->runtime)

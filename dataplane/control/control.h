@@ -42,6 +42,7 @@ struct control {
 	int64_t started_s;               /* unix */
 	int signal_fd;
 	uint64_t second_ms; /* when the last once-a-second work was done */
+	uint64_t report_ms; /* when sluice-ctrl was last told what has changed of peers */
 	int result;         /* exit status */
 };
 

@@ -368,7 +368,7 @@ int sync_turn(struct sync *s, uint64_t now_ms)
 	return s->n_waiting ? 1 : s->client ? 100 : (int)(s->next_try_ms > now_ms ? s->next_try_ms - now_ms : 1);
 }
 
-void sync_second(struct sync *s)
+void sync_report(struct sync *s)
 {
 	json_t *report;
 

@@ -20,8 +20,8 @@ void sync_free(struct sync *s);
 
 /* Once a turn: connects, steps, answers. Ms until it wants to be called again. */
 int sync_turn(struct sync *s, uint64_t now_ms);
-/* Once a second: edge.report. */
-void sync_second(struct sync *s);
+/* Tells sluice-ctrl what has changed of peers (edge.report). */
+void sync_report(struct sync *s);
 
 enum sync_source { SYNC_NONE, SYNC_FILE, SYNC_CTRL };
 
