@@ -49,7 +49,7 @@ static inline uint32_t pick(uint32_t mask, uint32_t yes, uint32_t no)
 
 static inline uint32_t mask_child(uint32_t v)
 {
-	return (uint32_t)((int32_t)v >> 31);
+	return 0 - (v >> 31); /* all ones where the top bit is set */
 }
 
 /* A leaf with a route. */
