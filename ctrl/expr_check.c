@@ -1,107 +1,64 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Finds the list references of an expression and resolves them.
+// Parses an expression of a rule in the scheme of its place.
 #include "ctrl/expr_check.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/log.h"
-
-/* Returns what follows the string that opens at s ("…" with escapes, or r"…" / r#"…"# from the r), or NULL: not closed. */
-static const char *skip_string(const char *s)
+static enum expr_scheme scheme_of(enum expr_group group, const char *filter)
 {
-	if (*s == 'r') {
-		size_t hashes = strspn(s + 1, "#");
-		char end[260] = "\"";
-
-		if (hashes > 255)
-			return NULL;
-		memset(end + 1, '#', hashes);
-		end[1 + hashes] = 0;
-		s = strstr(s + 2 + hashes, end);
-		return s ? s + 1 + hashes : NULL;
-	}
-	for (s++; *s && *s != '"'; s++) {
-		if (*s == '\\' && s[1])
-			s++;
-	}
-	return *s ? s + 1 : NULL;
+	if (group == EXPR_GROUP_IDENTITY)
+		return EXPR_IDENTITY;
+	if (group == EXPR_GROUP_POSTURE)
+		return EXPR_POSTURE;
+	return strcmp(filter, "http") == 0 ? EXPR_HTTP : strcmp(filter, "dns") == 0 ? EXPR_DNS : EXPR_L4;
 }
 
-static bool opens_string(const char *s, const char *start)
+int expr_check(const char *text, enum expr_group group, const char *filter, const struct expr_lists *lists, uint32_t *fields, char *err,
+	       size_t err_len)
 {
-	size_t hashes;
+	struct expr_error error;
+	struct expr *e;
+	int rc;
 
-	if (*s == '"')
-		return true;
-	if (*s != 'r' || (s > start && (isalnum((unsigned char)s[-1]) || s[-1] == '_' || s[-1] == '.')))
-		return false;
-	hashes = strspn(s + 1, "#");
-	return s[1 + hashes] == '"';
-}
-
-static int check_ref(const char **at, expr_list_fn *list, void *arg, char *err, size_t err_len)
-{
-	size_t n = strspn(*at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
-	char ref[256];
-
-	if (n == 0 || n >= sizeof(ref)) {
-		snprintf(err, err_len, "'$' must be followed by the id of a list");
-		return -1;
-	}
-	memcpy(ref, *at, n);
-	ref[n] = 0;
-	*at += n;
-	if (list(ref, arg))
-		return 0;
-	snprintf(err, err_len, "list '$%s': there is none", ref);
-	return -1;
-}
-
-int expr_check(const char *text, enum expr_group group, const char *filter, expr_list_fn *list, void *arg, char *err, size_t err_len)
-{
-	const char *s = text;
-
-	(void)group;
-	(void)filter;
+	*fields = 0;
 	if (text[strspn(text, " \r\n")] == 0) {
 		snprintf(err, err_len, "must not be empty (leave it out for 'always')");
 		return -1;
 	}
-	while (*s) {
-		if (opens_string(s, text)) {
-			s = skip_string(s);
-			if (!s) {
-				snprintf(err, err_len, "a string is not closed");
-				return -1;
-			}
-		} else if (*s++ == '$' && check_ref(&s, list, arg, err, err_len) < 0) {
-			return -1;
-		}
+	rc = expr_parse(text, strlen(text), scheme_of(group, filter), lists, &e, &error);
+	if (rc < 0) {
+		if (error.message[0])
+			expr_error_line(&error, err, err_len);
+		else
+			snprintf(err, err_len, "out of memory");
+		return -1;
 	}
+	*fields = e->fields;
+	expr_free(e);
 	return 0;
 }
 
-static bool mentions(const char *text, const char *const *words)
+static bool names(uint32_t fields, const enum expr_field *wanted, size_t n)
 {
-	for (; *words; words++) {
-		if (strstr(text, *words))
+	for (size_t i = 0; i < n; i++) {
+		if (fields & 1u << wanted[i])
 			return true;
 	}
 	return false;
 }
 
-bool expr_uses_host(const char *text)
+bool expr_uses_host(uint32_t fields)
 {
-	static const char *const words[] = {"net.sni", "http.request.host", "http.request.domains", "dns.fqdn", "dns.domains", NULL};
+	static const enum expr_field hosts[] = {EXPR_F_NET_SNI_HOST, EXPR_F_NET_SNI_DOMAINS, EXPR_F_HTTP_REQUEST_HOST,
+						EXPR_F_HTTP_REQUEST_DOMAINS, EXPR_F_HTTP_REQUEST_URI, EXPR_F_DNS_FQDN, EXPR_F_DNS_DOMAINS};
 
-	return mentions(text, words);
+	return names(fields, hosts, sizeof(hosts) / sizeof(hosts[0]));
 }
 
-bool expr_uses_address(const char *text)
+bool expr_uses_address(uint32_t fields)
 {
-	static const char *const words[] = {"net.dst.ip", "http.conn.dst_ip", NULL};
+	static const enum expr_field addresses[] = {EXPR_F_NET_DST_IP, EXPR_F_HTTP_CONN_DST_IP};
 
-	return mentions(text, words);
+	return names(fields, addresses, sizeof(addresses) / sizeof(addresses[0]));
 }

@@ -45,8 +45,16 @@ struct refs {
 	json_t *ids; /* distinct ids */
 };
 
+static enum expr_list_type list_type(const char *type)
+{
+	return strcmp(type, "IP") == 0	     ? EXPR_LIST_IP
+	       : strcmp(type, "DOMAIN") == 0 ? EXPR_LIST_DOMAIN
+	       : strcmp(type, "EMAIL") == 0  ? EXPR_LIST_EMAIL
+					     : EXPR_LIST_SERIAL;
+}
+
 /* A list by id with or without hyphens; never by name. */
-static bool find_list(const char *ref, void *arg)
+static bool find_list(void *arg, const char *ref, struct expr_list *out)
 {
 	struct refs *rf = arg;
 	json_t *doc, *v;
@@ -58,6 +66,9 @@ static bool find_list(const char *ref, void *arg)
 		return false;
 	doc = store_get(rf->r->st, T_LISTS, id);
 	ok = doc && strcmp(doc_str(doc, "account_id"), rf->r->account_id) == 0;
+	if (ok)
+		out->type = list_type(doc_str(doc, "type"));
+	snprintf(out->id, sizeof(out->id), "%s", id);
 	json_decref(doc);
 	if (!ok)
 		return false;
@@ -69,11 +80,14 @@ static bool find_list(const char *ref, void *arg)
 	return true;
 }
 
-static int check_expressions(struct req *r, json_t *rule)
+/* *fields: which ones the traffic expression names. */
+static int check_expressions(struct req *r, json_t *rule, uint32_t *fields)
 {
 	static const char *const groups[] = {"traffic", "identity", "device_posture"};
 	const char *filter = json_string_value(json_array_get(json_object_get(rule, "filters"), 0));
 	struct refs rf = {r, json_array()};
+	const struct expr_lists lists = {find_list, NULL, &rf};
+	uint32_t named[3] = {0};
 	int ret = 0;
 
 	for (unsigned g = 0; ret == 0 && g < 3; g++) {
@@ -85,18 +99,17 @@ static int check_expressions(struct req *r, json_t *rule)
 		if (strlen(text) > LIMIT_EXPRESSION)
 			ret = req_fail(r, IPC_E_LIMIT, groups[g], "%s: %zu bytes long, at most %u are allowed", groups[g], strlen(text),
 				       LIMIT_EXPRESSION);
-		else if (expr_check(text, (enum expr_group)g, filter, find_list, &rf, err, sizeof(err)) < 0)
+		else if (expr_check(text, (enum expr_group)g, filter, &lists, &named[g], err, sizeof(err)) < 0)
 			ret = req_fail(r, IPC_E_INVALID, groups[g], "%s: %s", groups[g], err);
 	}
 	json_object_set_new(rule, "refs", rf.ids);
+	*fields = named[EXPR_GROUP_TRAFFIC];
 	return ret;
 }
 
-static void warn_of_claims(struct req *r, const json_t *rule)
+static void warn_of_claims(struct req *r, const json_t *rule, uint32_t fields)
 {
-	const char *text = doc_str(rule, "traffic");
-
-	if (strcmp(doc_str(rule, "action"), "allow") == 0 && expr_uses_host(text) && !expr_uses_address(text))
+	if (strcmp(doc_str(rule, "action"), "allow") == 0 && expr_uses_host(fields) && !expr_uses_address(fields))
 		req_warn(r, "rule '%s': a host name is what the client claims; add an address condition", doc_str(rule, "name"));
 }
 
@@ -141,6 +154,7 @@ int rule_write(struct req *r, json_t *doc, json_t **out)
 	char id[37], when[32];
 	json_t *now;
 	const char *name;
+	uint32_t fields;
 
 	uuid_new(id);
 	now = doc ? json_copy(doc)
@@ -157,9 +171,9 @@ int rule_write(struct req *r, json_t *doc, json_t **out)
 		return req_fail(r, IPC_E_INVALID, "precedence", "precedence %lld: not 0 to %d", (long long)doc_int(now, "precedence"), PRECEDENCE_MAX);
 	if (check_filter(r, json_object_get(now, "filters"), doc_str(now, "action")) < 0 ||
 	    check_text(r, "description", doc_str(now, "description"), 1000) < 0 ||
-	    (req_has(r, "rule_settings") && check_settings(r, json_object_get(now, "rule_settings")) < 0) || check_expressions(r, now) < 0)
+	    (req_has(r, "rule_settings") && check_settings(r, json_object_get(now, "rule_settings")) < 0) || check_expressions(r, now, &fields) < 0)
 		return -1;
-	warn_of_claims(r, now);
+	warn_of_claims(r, now, fields);
 	return req_put(r, T_RULES, now);
 }
 
