@@ -40,7 +40,7 @@
 #define VIEW_TUNNELS VIEW("tunnels", "name", "id", "status", "affinity", "sessions", "connectors")
 #define VIEW_ROUTES VIEW("routes", "network", "tunnel_name", "vnet_name", "comment", "id")
 #define VIEW_VNETS VIEW("vnets", "name", "id", "is_default", "comment")
-#define VIEW_LISTS VIEW("lists", "name", "id", "type", "items", "item_count")
+#define VIEW_LISTS VIEW("lists", "name", "id", "type", "item_count")
 #define VIEW_RULES VIEW("rules", "precedence", "name", "enabled", "action", "filters", "traffic", "identity", "device_posture", "id")
 #define VIEW_CLIENTS VIEW("clients", "name", "email", "groups", "addresses", "vnet_name", "enabled", "expires_at", "last_handshake", "endpoint", "id")
 #define VIEW_CONNECTORS VIEW("connectors", "id", "tunnel_name", "hostname", "version", "mode", "remote", "weight", "draining", "sessions", "since")
@@ -221,7 +221,7 @@ const struct ctl_command ctl_commands[] = {
 
 	{ "deny", "add", W, .args = ARGS(REST("CIDR", "networks", "networks whose packets are dropped on arrival")), .help = "refuse networks at the front door" },
 	{ "deny", "remove", W, .args = ARGS(REST("CIDR", "networks", "networks")), .help = "let networks in again" },
-	{ "deny", "list", R, .view = VIEW("networks", "network", "comment"), .help = "list the refused networks" },
+	{ "deny", "list", R, .view = VIEW("deny", "network", "comment"), .help = "list the refused networks" },
 
 	{ "apply", NULL, W, .run = run_apply, .args = ARGS(
 		OPT("--file", "FILE", NULL, "YAML or JSON document; - for standard input", .type = CTL_FILE, .letter = 'f', .required = true),
@@ -232,7 +232,7 @@ const struct ctl_command ctl_commands[] = {
 		OPT("--output", "FORMAT", NULL, "yaml if absent", .letter = 'o', .choices = "yaml|json")),
 	  .help = "print everything as a document that apply takes" },
 	{ "history", NULL, R, .args = ARGS(OPT("--limit", "N", "limit", "that many, newest first", .type = CTL_INT, .min = 1, .max = 1000000)),
-	  .view = VIEW("history", "revision", "at", "time", "who", "actor", "uid", "method", "resource", "op", "name", "summary"), .help = "list past revisions: who, when, what" },
+	  .view = VIEW("history", "revision", "at", "uid", "gid", "comm", "method", "changed"), .help = "list past revisions: who, when, what" },
 	{ "rollback", NULL, W, ASK, .args = ARGS(POS("REVISION", "revision", "the revision to go back to", .type = CTL_INT, .min = 0, .max = 9007199254740992)),
 	  .help = "bring everything back to an earlier revision, as a new one" },
 

@@ -133,7 +133,7 @@ static void put_text(FILE *out, const char *before, json_t *v)
 /* "+ route 10.0.0.0/8", "~ rule web: action, traffic"; returns how many deletions. */
 static size_t print_plan(FILE *out, json_t *plan)
 {
-	size_t i, n[3] = {0};
+	size_t i, deletes = 0;
 	json_t *step;
 
 	json_array_foreach(plan, i, step) {
@@ -141,7 +141,7 @@ static size_t print_plan(FILE *out, json_t *plan)
 		json_t *fields = json_object_get(step, "fields");
 		char sign = op_sign(op ? op : "");
 
-		n[sign == '+' ? 0 : sign == '~' ? 1 : 2]++;
+		deletes += sign == '-';
 		fputc(sign, out);
 		put_text(out, " ", json_object_get(step, "resource"));
 		put_text(out, " ", json_object_get(step, "name"));
@@ -161,8 +161,33 @@ static size_t print_plan(FILE *out, json_t *plan)
 		}
 		fputc('\n', out);
 	}
-	fprintf(out, "%zu to add, %zu to change, %zu to delete\n", n[0], n[1], n[2]);
-	return n[2];
+	return deletes;
+}
+
+/* How much of each; the server counts what a long plan leaves out. Returns how many deletions. */
+static size_t print_counts(FILE *out, json_t *result, size_t deletes)
+{
+	json_t *counts = json_object_get(result, "counts");
+	long long n[3] = {0, 0, (long long)deletes};
+	json_t *step;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "plan"), i, step) {
+		const char *op = json_string_value(json_object_get(step, "op"));
+		char sign = op_sign(op ? op : "");
+
+		n[0] += sign == '+';
+		n[1] += sign == '~';
+	}
+	if (json_is_object(counts)) {
+		n[0] = json_integer_value(json_object_get(counts, "create"));
+		n[1] = json_integer_value(json_object_get(counts, "update"));
+		n[2] = json_integer_value(json_object_get(counts, "delete"));
+	}
+	if (json_is_true(json_object_get(result, "plan_truncated")))
+		fputs("... (the plan is longer than what is shown)\n", out);
+	fprintf(out, "%lld to add, %lld to change, %lld to delete\n", n[0], n[1], n[2]);
+	return (size_t)n[2];
 }
 
 /* On a terminal a plan that deletes is shown and asked about before it is done. */
@@ -175,10 +200,24 @@ static int ask_about_plan(struct ctl *ctl, json_t *params)
 	result = ctl_call(ctl, CTL_CTRL, "apply", dry);
 	if (!result)
 		return -1;
-	if (json_is_array(json_object_get(result, "plan")))
-		deletes = print_plan(stderr, json_object_get(result, "plan"));
+	deletes = print_counts(stderr, result, print_plan(stderr, json_object_get(result, "plan")));
 	json_decref(result);
 	return !deletes || ctl_confirm(ctl, "apply, and delete %zu?", deletes) ? 0 : -1;
+}
+
+/* For people: the plan as lines, and nothing twice. */
+static void show_plan(struct ctl *ctl, json_t *result, bool dry_run)
+{
+	print_counts(ctl->out, result, print_plan(ctl->out, json_object_get(result, "plan")));
+	json_object_del(result, "plan");
+	json_object_del(result, "counts");
+	json_object_del(result, "plan_truncated");
+	json_object_del(result, "dry_run");
+	if (!dry_run)
+		return;
+	json_object_del(result, "revision");
+	json_object_del(result, "applied");
+	fputs("nothing was changed (dry run)\n", ctl->out);
 }
 
 int run_apply(struct ctl *ctl, const struct ctl_inv *inv)
@@ -187,7 +226,6 @@ int run_apply(struct ctl *ctl, const struct ctl_inv *inv)
 	json_t *params = ctl_params(ctl, inv), *doc = params ? read_document(ctl, inv_get(inv, "--file")) : NULL, *result;
 	bool ask = inv_has(inv, "--prune") && !inv_has(inv, "--dry-run") && !ctl->yes && !from_stdin && isatty(STDIN_FILENO) &&
 		   isatty(STDERR_FILENO);
-	json_t *plan;
 	int rc;
 
 	if (!doc) {
@@ -202,11 +240,8 @@ int run_apply(struct ctl *ctl, const struct ctl_inv *inv)
 	result = ctl_call(ctl, CTL_CTRL, "apply", params);
 	if (!result)
 		return -1;
-	plan = json_object_get(result, "plan");
-	if (!ctl->json && json_is_array(plan)) {
-		print_plan(ctl->out, plan);
-		json_object_del(result, "plan");
-	}
+	if (!ctl->json)
+		show_plan(ctl, result, inv_has(inv, "--dry-run"));
 	rc = ctl_emit(ctl, inv, result);
 	json_decref(result);
 	return rc;

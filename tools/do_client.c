@@ -140,9 +140,9 @@ static json_t *get_config(struct ctl *ctl, const struct ctl_inv *inv, const char
 	return ctl_call(ctl, CTL_CTRL, "client.config", params);
 }
 
-static void warn_unannounced(struct ctl *ctl, json_t *config)
+static void warn_unannounced(struct ctl *ctl, json_t *result, json_t *config)
 {
-	if (!json_array_size(json_object_get(config, "endpoints")))
+	if (!json_array_size(json_object_get(config, "endpoints")) && !json_array_size(json_object_get(result, "warnings")))
 		ctl_warn(ctl, "no edge has announced an endpoint yet: get the configuration again with 'client config'");
 }
 
@@ -205,7 +205,7 @@ int run_client_add(struct ctl *ctl, const struct ctl_inv *inv)
 		remove_client(ctl, client);
 		goto out;
 	}
-	warn_unannounced(ctl, config);
+	warn_unannounced(ctl, result, config);
 	rc = job_print(&job, result);
 out:
 	json_decref(config);
@@ -279,7 +279,8 @@ static void warn_routes(json_t *result, json_t *before, json_t *now)
 	json_t *warnings = json_object_get(result, "warnings"), *v;
 	char *text = NULL;
 	size_t len = 0, i;
-	FILE *f = before ? open_memstream(&text, &len) : NULL;
+	bool full = in_array(before, "0.0.0.0/0") || in_array(now, "0.0.0.0/0");
+	FILE *f = before && !full ? open_memstream(&text, &len) : NULL;
 
 	if (!f)
 		return;
@@ -320,7 +321,7 @@ int run_client_config(struct ctl *ctl, const struct ctl_inv *inv)
 	if (job_text(&job, name, config) < 0 || job_write(&job) < 0)
 		goto out;
 	warn_routes(result, before, json_object_get(config, "allowed_ips"));
-	warn_unannounced(ctl, config);
+	warn_unannounced(ctl, result, config);
 	rc = job_print(&job, result);
 out:
 	json_decref(before);
@@ -352,7 +353,7 @@ int run_client_rotate(struct ctl *ctl, const struct ctl_inv *inv)
 	}
 	if (!json_object_get(result, "config"))
 		json_object_set(result, "config", json_object_get(got, "config"));
-	warn_unannounced(ctl, json_object_get(got, "config"));
+	warn_unannounced(ctl, result, json_object_get(got, "config"));
 	rc = job_print(&job, result);
 out:
 	json_decref(params);

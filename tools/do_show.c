@@ -122,14 +122,22 @@ static void sort_drops(json_t *result)
 	json_object_set_new(result, "drops", sorted);
 }
 
+/* A failed connection names the side itself. */
+static const char *without_side(json_t *d)
+{
+	const char *side = json_string_value(json_object_get(d, "side")), *message = json_string_value(json_object_get(d, "message"));
+	size_t n = strlen(side);
+
+	return !strncmp(message, side, n) && !strncmp(message + n, ": ", 2) ? message + n + 2 : message;
+}
+
 static void show_down(struct ctl *ctl, json_t *doc)
 {
 	json_t *down = json_object_get(doc, "down"), *d;
 	size_t i;
 
 	json_array_foreach(down, i, d)
-		ctl_warn(ctl, "%s is down: %s", json_string_value(json_object_get(d, "side")),
-			 json_string_value(json_object_get(d, "message")));
+		ctl_warn(ctl, "%s is down: %s", json_string_value(json_object_get(d, "side")), without_side(d));
 	json_object_del(doc, "down");
 }
 

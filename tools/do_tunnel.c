@@ -142,8 +142,6 @@ static int tunnel_secret(struct ctl *ctl, const struct ctl_inv *inv, const char 
 	rc = write_credentials(ctl, inv, &f, result, &secret);
 	if (rc < 0 && created)
 		remove_tunnel(ctl, result);
-	if (!rc && !ctl->json) /* a certificate is no reading for people; the file has it */
-		json_object_del(result, "edge_ca");
 	if (!rc)
 		rc = ctl_emit(ctl, inv, result);
 out:

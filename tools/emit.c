@@ -36,6 +36,7 @@ int ctl_emit(struct ctl *ctl, const struct ctl_inv *inv, json_t *result)
 	}
 	shown = json_copy(result);
 	json_object_del(shown, "warnings");
+	json_object_del(shown, "edge_ca"); /* a certificate is no reading for people; the credentials file has it */
 	if (change) {
 		json_object_del(shown, "revision");
 		json_object_del(shown, "applied");

@@ -311,8 +311,8 @@ def an_empty_list_says_so():
 
 @test
 def deny_list_prints_one_network_a_line():
-    CTRL.replies = {'deny.list': {'networks': ['10.0.0.0/8', 'fd00::/8']}}
-    eq(ok('deny', 'list').stdout, '10.0.0.0/8\nfd00::/8\n')
+    CTRL.replies = {'deny.list': {'deny': [{'network': '10.0.0.0/8'}, {'network': 'fd00::/8'}]}}
+    eq(ok('deny', 'list').stdout, 'NETWORK\n10.0.0.0/8\nfd00::/8\n')
 
 
 @test

@@ -174,6 +174,7 @@ def client_config_warns_of_changed_routes():
     eq(len(doc['warnings']), 1)
     same = write('same.conf', f'[Interface]\nPrivateKey = {private}\n[Peer]\nAllowedIPs = ' + ','.join(CONFIG['allowed_ips']))
     eq(ok('client', 'config', 'laptop', '--private-key-file', same).stderr, '')
+    eq(ok('client', 'config', 'laptop', '--full', '--private-key-file', old).stderr, '')
 
 
 @test
@@ -346,9 +347,12 @@ def apply_takes_yaml_and_json():
     eq(CTRL.calls, [('apply', {'document': PARSED, 'prune': True})])
     eq(done.stdout.splitlines(), ['+ route 10.0.0.0/8', '~ rule off: action, traffic', '- list x\\x1b', '1 to add, 1 to change, 1 to delete',
                                   'revision 7 applied'])
-    ok('apply', '--file', '-', '--dry-run', stdin=json.dumps(PARSED))
+    assert ok('apply', '--file', '-', '--dry-run', stdin=json.dumps(PARSED)).stdout.endswith('1 to delete\nnothing was changed (dry run)\n')
     eq(CTRL.calls, [('apply', {'document': PARSED, 'dry_run': True})])
     eq(json.loads(ok('apply', '-f', '-', '--json', stdin=DOCUMENT).stdout)['plan'], PLAN)
+    CTRL.replies['apply'] = {**APPLIED, 'plan': PLAN, 'plan_truncated': True, 'counts': {'create': 5000, 'update': 1, 'delete': 1}, 'dry_run': False}
+    eq(ok('apply', '-f', '-', stdin=DOCUMENT).stdout.splitlines()[3:],
+       ['... (the plan is longer than what is shown)', '5000 to add, 1 to change, 1 to delete', 'revision 7 applied'])
 
 
 @test
