@@ -56,6 +56,7 @@ struct worker_counters {
 	uint64_t flows_created, flows_ended;
 	struct stage_counters stages[STAGE_COUNT];
 	uint64_t loops, busy_cycles, sleeps;
+	uint64_t aead_cycles; /* of decrypt and encrypt, what the AEAD itself took */
 	/* longest turn of the loop, in ns of thread CPU time; and of wall time of turns that were preempted */
 	uint64_t max_turn_cpu_ns, max_turn_wall_ns, preempted_turns;
 };

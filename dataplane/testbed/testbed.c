@@ -5,8 +5,10 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <rte_eal.h>
+#include <rte_eal_memconfig.h>
 #include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
 #include <sodium.h>
@@ -104,20 +106,29 @@ static void need(bool ok, const char *what)
 	abort();
 }
 
-static void start_dpdk(unsigned memory_mb)
+static int advise(const struct rte_memseg_list *list, void *arg)
 {
-	char memory[16];
+	(void)arg;
+	return madvise(list->base_va, list->len, MADV_HUGEPAGE) == 0 ? 0 : -1;
+}
+
+static void start_dpdk(const struct testbed_size *size)
+{
+	char memory[16], lcores[64];
 	static bool started;
 	char *args[] = {(char *)(uintptr_t)"testbed",	  (char *)(uintptr_t)"--no-huge",
 			(char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"--no-pci",
 			(char *)(uintptr_t)"-m",	  memory,
 			(char *)(uintptr_t)"--iova-mode=va", (char *)(uintptr_t)"--no-telemetry",
-			(char *)(uintptr_t)"-l",	  (char *)(uintptr_t)"0",
+			(char *)(uintptr_t)"--lcores",	  lcores,
 			(char *)(uintptr_t)"--log-level=4"};
 
-	snprintf(memory, sizeof(memory), "%u", memory_mb);
+	snprintf(memory, sizeof(memory), "%u", size->memory_mb == 0 ? 512 : size->memory_mb);
+	snprintf(lcores, sizeof(lcores), "%s", size->lcores == NULL ? "0" : size->lcores);
 	if (!started)
 		need(rte_eal_init(sizeof(args) / sizeof(args[0]), args) >= 0, "EAL");
+	if (!started && size->huge_pages)
+		need(rte_memseg_list_walk(advise, NULL) == 0, "huge pages");
 	started = true;
 }
 
@@ -158,7 +169,7 @@ static uint32_t add_peer(struct testbed *bed, enum peer_kind kind, uint32_t owne
 	p->account = account;
 	p->vnet = account;
 	p->enabled = true;
-	p->mtu = 1280;
+	p->mtu = bed->mtu;
 	randombytes_buf(p->public_key, 32);
 	bed->edge.records->peers[peer] = p;
 	return peer;
@@ -176,9 +187,9 @@ static void add_client(struct testbed *bed, uint32_t index, uint32_t account, ui
 	c->account = account;
 	c->vnet = account;
 	c->enabled = c->has_v4 = c->has_v6 = true;
-	snprintf(text, sizeof(text), "100.96.%u.%u", host >> 8, host & 255);
+	snprintf(text, sizeof(text), "100.%u.%u.%u", 96 + (host >> 16), host >> 8 & 255, host & 255);
 	inet_pton(AF_INET, text, c->v4);
-	snprintf(text, sizeof(text), "fd00:a::%x", host);
+	snprintf(text, sizeof(text), "fd00:a::%x:%x", host >> 16, host & 0xffff);
 	inet_pton(AF_INET6, text, c->v6);
 	c->peers[0] = add_peer(bed, PEER_CLIENT, index, account, peer);
 	c->peers[1] = RECORD_NONE;
@@ -214,6 +225,7 @@ static void add_session(struct testbed *bed, struct far_end *far, uint32_t peer,
 	far->peer = peer;
 	far->endpoint.family = 4;
 	far->endpoint.remote[0] = 192;
+	far->endpoint.remote[1] = (uint8_t)(number >> 16);
 	far->endpoint.remote[2] = (uint8_t)(number >> 8);
 	far->endpoint.remote[3] = (uint8_t)number;
 	inet_pton(AF_INET, "203.0.113.1", far->endpoint.local);
@@ -283,7 +295,7 @@ static void make_tunnels(struct testbed *bed, uint32_t first_peer)
 		c->account = tunnel->account;
 		c->tunnel = t;
 		c->weight = 100;
-		c->mtu = 1280;
+		c->mtu = bed->mtu;
 		snprintf(c->id, sizeof(c->id), "connector-%u", t);
 		for (unsigned w = 0; w < bed->edge.n_workers; w++)
 			c->peers[c->n_peers++] = add_peer(bed, PEER_CONNECTOR, t, tunnel->account,
@@ -302,8 +314,11 @@ static void make_sessions(struct testbed *bed)
 	for (unsigned w = 0; w < workers; w++)
 		slots[w] = bed->edge.config.cap_sessions - 1;
 
-	for (uint32_t i = 0; i <= bed->n_clients; i++)
+	for (uint32_t i = 0; i <= bed->n_clients; i++) {
 		add_session(bed, &bed->clients[i], i, i % workers, number++, slots[i % workers]--);
+		if (i % 1024 == 1023)
+			testbed_run(bed); /* a worker's inbox is bounded */
+	}
 	for (unsigned t = 0; t < TESTBED_TUNNELS; t++)
 		for (unsigned w = 0; w < workers; w++)
 			add_session(bed, &bed->connectors[t][w], bed->edge.records->connectors[t]->peers[w], w, number++,
@@ -355,6 +370,10 @@ static void add_random_routes(struct testbed *bed, unsigned n)
 		memcpy(r.addr, &addr, 4);
 		added += route_add(bed->edge.routes, &r) == 0;
 	}
+	if (n == 0)
+		return;
+	add_route(bed, 0, "10.0.0.0", 8, 1);
+	add_route(bed, 0, "172.0.0.0", 8, 1);
 }
 
 struct testbed *testbed_create(unsigned workers, unsigned clients)
@@ -368,7 +387,8 @@ struct testbed *testbed_create_sized(const struct testbed_size *size)
 	struct testbed *bed = calloc(1, sizeof(*bed));
 	struct edge *edge = &bed->edge;
 
-	start_dpdk(size->memory_mb == 0 ? 512 : size->memory_mb);
+	start_dpdk(size);
+	bed->mtu = (uint16_t)(size->mtu == 0 ? 1280 : size->mtu);
 	need(sodium_init() >= 0, "libsodium");
 	configure(edge, workers, clients, size->flows == 0 ? 4096 : size->flows);
 	bed->n_clients = clients;
@@ -427,30 +447,38 @@ void testbed_destroy(struct testbed *bed)
 
 /* ---- traffic ---- */
 
-unsigned testbed_frame(const struct far_end *from, const uint8_t *udp_payload, unsigned len, uint8_t *frame)
+void testbed_frame_length(uint8_t *frame, unsigned len)
 {
 	uint8_t *ip = frame + 14, *udp = ip + 20;
 	uint32_t sum = 0;
 
-	memset(frame, 0, 42);
-	frame[12] = 0x08;
-	ip[0] = 0x45;
 	ip[2] = (uint8_t)((28 + len) >> 8);
 	ip[3] = (uint8_t)(28 + len);
-	ip[8] = 64;
-	ip[9] = 17;
-	memcpy(ip + 12, from->endpoint.remote, 4);
-	memcpy(ip + 16, from->endpoint.local, 4);
+	ip[10] = ip[11] = 0;
 	for (unsigned i = 0; i < 20; i += 2)
 		sum += (uint32_t)(ip[i] << 8 | ip[i + 1]);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = ~(sum + (sum >> 16));
 	ip[10] = (uint8_t)(sum >> 8);
 	ip[11] = (uint8_t)sum;
-	memcpy(udp, &from->endpoint.remote_port_be, 2);
-	memcpy(udp + 2, &from->endpoint.local_port_be, 2);
 	udp[4] = (uint8_t)((8 + len) >> 8);
 	udp[5] = (uint8_t)(8 + len);
+}
+
+unsigned testbed_frame(const struct far_end *from, const uint8_t *udp_payload, unsigned len, uint8_t *frame)
+{
+	uint8_t *ip = frame + 14, *udp = ip + 20;
+
+	memset(frame, 0, 42);
+	frame[12] = 0x08;
+	ip[0] = 0x45;
+	ip[8] = 64;
+	ip[9] = 17;
+	memcpy(ip + 12, from->endpoint.remote, 4);
+	memcpy(ip + 16, from->endpoint.local, 4);
+	memcpy(udp, &from->endpoint.remote_port_be, 2);
+	memcpy(udp + 2, &from->endpoint.local_port_be, 2);
+	testbed_frame_length(frame, len);
 	memcpy(udp + 8, udp_payload, len);
 	return 42 + len;
 }
@@ -500,15 +528,14 @@ void testbed_run(struct testbed *bed)
 	} while (work > 0);
 }
 
-int testbed_open(struct testbed *bed, unsigned i, const struct far_end *to, uint8_t *inner)
+int testbed_open_frame(const uint8_t *frame, unsigned len, const struct far_end *to, uint8_t *inner)
 {
-	const uint8_t *p = rte_pktmbuf_mtod(bed->out[i], const uint8_t *), *message = p + 42;
-	unsigned len = bed->out[i]->data_len;
+	const uint8_t *message = frame + 42;
 	uint8_t nonce[12] = {0};
 	unsigned long long opened;
 
-	if (len < 42 + 32 || memcmp(p + 14 + 16, to->endpoint.remote, 4) != 0 ||
-	    memcmp(p + 14 + 12, to->endpoint.local, 4) != 0 || wg_message_type(message, len - 42) != WG_DATA ||
+	if (len < 42 + 32 || memcmp(frame + 14 + 16, to->endpoint.remote, 4) != 0 ||
+	    memcmp(frame + 14 + 12, to->endpoint.local, 4) != 0 || wg_message_type(message, len - 42) != WG_DATA ||
 	    wg_data_receiver(message) != to->own_index)
 		return -1;
 	memcpy(nonce + 4, message + 8, 8);
@@ -516,6 +543,11 @@ int testbed_open(struct testbed *bed, unsigned i, const struct far_end *to, uint
 						      to->rx_key) != 0)
 		return -1;
 	return (int)opened;
+}
+
+int testbed_open(struct testbed *bed, unsigned i, const struct far_end *to, uint8_t *inner)
+{
+	return testbed_open_frame(rte_pktmbuf_mtod(bed->out[i], const uint8_t *), bed->out[i]->data_len, to, inner);
 }
 
 void testbed_clear(struct testbed *bed)

@@ -16,6 +16,7 @@
 
 #define TESTBED_FRAMES  1024 /* sent frames kept until testbed_clear; more are refused as by a full port */
 #define TESTBED_TUNNELS 3
+#define TESTBED_MAX_CLIENTS 1000000
 
 /* A far end: a client's or connector session's keys and counters as the other side has them. */
 struct far_end {
@@ -30,6 +31,7 @@ struct far_end {
 struct testbed {
 	struct edge edge;
 	struct port *port; /* id 0: an array in, an array out */
+	uint16_t mtu;
 	unsigned n_clients;
 	struct far_end *clients;                              /* [n_clients + 1] */
 	struct far_end connectors[TESTBED_TUNNELS][EDGE_MAX_WORKERS]; /* by tunnel and worker */
@@ -41,8 +43,12 @@ struct testbed {
 struct testbed_size {
 	unsigned workers, clients;
 	unsigned flows;  /* capacity of each worker, a power of two */
-	unsigned routes; /* random ones beside the bed's own, in vnet 0, to tunnel 1; none covers 198.51.100.0/24 */
+	/* random ones beside the bed's own, in vnet 0, inside 10/8 and 172/8, which lead to tunnel 1 as well; none covers 198.51.100.0/24 */
+	unsigned routes;
+	unsigned mtu; /* of all inner legs; 0: 1,280 */
 	unsigned memory_mb;
+	bool huge_pages;    /* transparent ones for what DPDK allocates, as a big table wants them */
+	const char *lcores; /* as the EAL takes them ("0@1,1@0"); NULL: lcore 0 on core 0. Of the first bed only */
 };
 
 /* Initialises DPDK once (no huge pages, no devices). Aborts with a message when something cannot be made. */
@@ -54,6 +60,8 @@ void testbed_destroy(struct testbed *bed);
 unsigned testbed_seal(struct testbed *bed, struct far_end *from, const void *inner, unsigned len, uint8_t *frame);
 /* Outer Ethernet, IPv4 and UDP headers of a far end around any UDP payload; returns the frame length. */
 unsigned testbed_frame(const struct far_end *from, const uint8_t *udp_payload, unsigned len, uint8_t *frame);
+/* Gives the outer headers of a frame another length of UDP payload; the frame's address fields stay. */
+void testbed_frame_length(uint8_t *frame, unsigned len);
 /* Puts a frame into a worker's receive queue. */
 void testbed_inject(struct testbed *bed, unsigned worker, const void *frame, unsigned len);
 /* Seal and inject at once. */
@@ -65,6 +73,8 @@ void testbed_run(struct testbed *bed);
  * Returns their length, or −1 when the frame is not for it.
  */
 int testbed_open(struct testbed *bed, unsigned i, const struct far_end *to, uint8_t *inner);
+/* The same of any frame of `len` bytes. */
+int testbed_open_frame(const uint8_t *frame, unsigned len, const struct far_end *to, uint8_t *inner);
 /* Forgets sent frames. */
 void testbed_clear(struct testbed *bed);
 
