@@ -32,6 +32,8 @@ struct peer_index;
 struct outer_snapshot;
 struct worker;
 struct handshake;
+struct cards;
+struct flow_log;
 
 struct listen_address {
 	uint8_t family;      /* 4 or 6 */
@@ -82,6 +84,9 @@ struct edge {
 	struct route_table *routes;      /* (vnet, address) → tunnel index */
 	struct device_table *devices;    /* (account, address) → client index */
 	const struct outer_snapshot *outer; /* kernel's routes and neighbours; acquire load, RCU */
+
+	struct cards *cards;       /* names for the flow log (flowlog/cards.h); NULL: none are kept */
+	struct flow_log *flow_log; /* NULL: off */
 
 	/* sessions[worker * cap_sessions + slot]; see peer.h */
 	struct session *sessions;

@@ -7,6 +7,7 @@
 #include "dataplane/stages/fragments.h"
 #include "dataplane/stages/icmp_error.h"
 #include "dataplane/stages/inner.h"
+#include "dataplane/stages/story.h"
 #include "lib/wg/wire.h"
 
 #define NS_PER_TICK (1000000000ull / FLOW_TICKS_PER_S)
@@ -17,6 +18,14 @@ static void account_packet(struct worker *w, const struct rte_mbuf *m)
 	struct flow_entry *f = meta->flow;
 	bool up = meta->direction == PKT_UP;
 
+	if (f->key.proto == INNER_TCP && !(meta->flags & (PKT_LATER_FRAGMENT | PKT_ICMP_ERROR))) {
+		struct flow_tcp_step step = flow_tcp_next(f->tcp_state, meta->tcp_flags, up);
+
+		if (step.new_start)
+			story_restarted(w, f);
+		if (step.fits)
+			f->tcp_state = step.state;
+	}
 	f->last_seen = (uint32_t)(w->now_ns / NS_PER_TICK);
 	if (up) {
 		f->packets_up++;
@@ -24,12 +33,6 @@ static void account_packet(struct worker *w, const struct rte_mbuf *m)
 	} else {
 		f->packets_down++;
 		f->bytes_down += m->data_len;
-	}
-	if (f->key.proto == INNER_TCP && !(meta->flags & (PKT_LATER_FRAGMENT | PKT_ICMP_ERROR))) {
-		struct flow_tcp_step step = flow_tcp_next(f->tcp_state, meta->tcp_flags, up);
-
-		if (step.fits)
-			f->tcp_state = step.state;
 	}
 	f->timeout_class = (uint8_t)flow_class_of(f->key.proto, f->tcp_state);
 }

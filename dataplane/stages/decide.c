@@ -6,6 +6,7 @@
 #include "dataplane/peers.h"
 #include "dataplane/stages/icmp_error.h"
 #include "dataplane/stages/inner.h"
+#include "dataplane/stages/story.h"
 #include "dataplane/tables/device_table.h"
 #include "dataplane/tables/route_table.h"
 
@@ -97,7 +98,7 @@ static enum drop_reason choose(struct worker *w, const struct flow_key *key, con
 	return *session == RECORD_NONE ? DROP_no_connector : DROP_REASON_COUNT;
 }
 
-static void stamp_generations(struct flow_entry *f, const struct decision *d)
+static void stamp_generations(struct worker *w, struct flow_entry *f, const struct decision *d)
 {
 	f->gen_policy = d->account->policy_generation;
 	f->gen_client = d->client->generation;
@@ -106,6 +107,7 @@ static void stamp_generations(struct flow_entry *f, const struct decision *d)
 	f->rule = RECORD_NONE;
 	f->tunnel = d->tunnel->index;
 	f->verdict = FLOW_VERDICT_ALLOW;
+	story_decided(w, f);
 }
 
 static bool is_current(const struct worker *w, const struct flow_entry *f)
@@ -151,7 +153,7 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 		}
 		if (d.tunnel->index != f->tunnel)
 			f->session = RECORD_NONE;
-		stamp_generations(f, &d);
+		stamp_generations(w, f, &d);
 	}
 	if (down) {
 		const struct peer_record *from = peer_record_get(w->edge->records, meta->peer);
@@ -229,7 +231,7 @@ static enum drop_reason open_flow(struct worker *w, struct pkt_meta *meta)
 	f->flags = first.flags;
 	f->session = session;
 	f->start_ns = w->now_ns;
-	stamp_generations(f, &d);
+	stamp_generations(w, f, &d);
 	meta->flow = f;
 	w->counters.flows_created++;
 	return DROP_REASON_COUNT;
@@ -262,15 +264,17 @@ unsigned stage_decide(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 		struct pkt_meta *meta = pkt_meta(m);
 		enum drop_reason reason;
 
+		meta->rule = RECORD_NONE;
 		if (meta->flow == NULL) /* an earlier packet of this burst may have made it */
 			meta->flow = flow_lookup(w->flows, &meta->key, meta->flow_hash);
 		reason = meta->flow != NULL ? check_flow(w, meta, meta->flow) : open_flow(w, meta);
+		if (reason == DROP_to_edge && icmp_echo_reply(w, m))
+			continue;
+		story_verdict(w, meta, reason);
 		if (reason == DROP_REASON_COUNT) {
 			pkts[kept++] = m;
 			continue;
 		}
-		if (reason == DROP_to_edge && icmp_echo_reply(w, m))
-			continue;
 		answer(w, m, reason);
 		worker_drop(w, m, reason);
 	}

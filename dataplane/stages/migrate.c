@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "dataplane/stages/story.h"
 #include "lib/log.h"
 
 #define INBOX_RESERVE 64
@@ -29,8 +30,11 @@ static bool export_flows(struct worker *w, uint32_t client, struct message *to)
 		if (step == 0)
 			continue;
 		grown = realloc(flows, (size_t)(n + step) * sizeof(*flows));
-		if (grown == NULL)
-			break; /* the flows of this step end here; they are opened again by their next packets */
+		if (grown == NULL) { /* the flows of this step end here; they are opened again by their next packets */
+			for (uint32_t i = 0; i < step; i++)
+				story_lost(w, &part[i]);
+			break;
+		}
 		flows = grown;
 		memcpy(flows + n, part, step * sizeof(*flows));
 		n += step;
@@ -85,8 +89,12 @@ void migrate_in(struct worker *w, struct message *msg)
 	sessions_of(peer, sessions);
 	for (unsigned i = 0; i < 3; i++)
 		w->sessions_live += sessions[i] != NULL;
-	for (uint32_t i = 0; i < msg->migrate.n_flows; i++)
-		lost += flow_import(w->flows, &msg->migrate.flows[i]) == NULL;
+	for (uint32_t i = 0; i < msg->migrate.n_flows; i++) {
+		if (flow_import(w->flows, &msg->migrate.flows[i]) != NULL)
+			continue;
+		story_lost(w, &msg->migrate.flows[i]);
+		lost++;
+	}
 	free(msg->migrate.flows);
 	msg->migrate.flows = NULL;
 	peer->path.generation = 0;

@@ -55,6 +55,7 @@ struct pkt_meta {
 	uint8_t tcp_flags;
 	uint8_t arrival; /* worker that took it from the port */
 	uint8_t pad;
+	uint32_t rule; /* DROP_policy_block: the rule that refused it; RECORD_NONE: the account's default action */
 	union {
 		struct endpoint source; /* outer source and the local address it contacted; until the replay stage */
 		struct flow_key key;    /* from the flow stage on */
@@ -110,6 +111,8 @@ struct worker {
 	uint64_t aged_ns;
 	void *flow_memory;
 	uint64_t unknown_index_tat_ns, icmp_tat_ns; /* GCRA states */
+	struct flow_ring *log; /* this worker's ring of the flow log; NULL: off */
+	struct story *story;
 	unsigned n_out;
 	struct rte_mbuf *out[OUT_MAX];
 	struct tx_buffer tx[EDGE_MAX_PORTS][TX_KINDS];

@@ -19,6 +19,7 @@
 
 #include "dataplane/outer/outer.h"
 #include "dataplane/ports/port.h"
+#include "dataplane/stages/story.h"
 #include "dataplane/stages/turn_clock.h"
 #include "lib/log.h"
 
@@ -138,7 +139,7 @@ static void flow_ended(void *arg, const struct flow_entry *flow)
 {
 	struct worker *w = arg;
 
-	(void)flow;
+	story_aged(w, flow);
 	w->counters.flows_ended++;
 }
 
@@ -160,6 +161,7 @@ static void age_flows(struct worker *w)
 	w->aged_ns = w->now_ns;
 	flow_age(w->flows, (uint32_t)(w->now_ns / FLOW_TICK_NS), w->edge->config.cap_flows / AGE_SLICES + 1,
 		 &timeouts, flow_ended, w);
+	story_turn(w, w->edge->config.cap_flows / AGE_SLICES + 1);
 }
 
 unsigned worker_turn(struct worker *w)
@@ -248,6 +250,7 @@ int worker_run(void *arg)
 			idle = IDLE_TURNS / 2;
 		}
 	}
+	story_stop(w);
 	rte_rcu_qsbr_thread_offline(w->edge->qsbr, w->id);
 	rte_rcu_qsbr_thread_unregister(w->edge->qsbr, w->id);
 	return 0;
@@ -281,6 +284,10 @@ static bool make_parts(struct worker *w)
 		log_warn("worker %u: %s", w->id, error);
 	if (w->aead == NULL)
 		return false;
+	if (!story_create(w)) {
+		log_error("worker %u: no memory for the flow log", w->id);
+		return false;
+	}
 	randombytes_buf(flows.secret, sizeof(flows.secret));
 	w->flow_memory = rte_zmalloc("flows", flow_table_size(flows.capacity), 64);
 	w->flows = w->flow_memory == NULL ? NULL : flow_table_init(w->flow_memory, &flows);
@@ -336,6 +343,7 @@ void worker_destroy(struct worker *w)
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	aead_destroy(w->aead);
+	story_destroy(w);
 	rte_free(w->flow_memory);
 	rte_free(w);
 }

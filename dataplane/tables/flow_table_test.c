@@ -55,7 +55,7 @@ static void test_sizes(void **state)
 	assert_null(flow_table_init(mem + 16, &config));
 	assert_non_null(flow_table_init(mem, &config));
 	assert_int_equal(flow_table_size(16) % 64, 0);
-	assert_true(flow_table_size(1 << 20) <= (size_t)150 << 20);
+	assert_true(flow_table_size(1 << 20) <= (size_t)216 << 20);
 	free(mem);
 }
 

@@ -140,6 +140,16 @@ static void *record(size_t size)
 	return r;
 }
 
+static void add_card(struct testbed *bed, enum card_kind kind, uint32_t index, const char *id, const char *name,
+		     const char *more, const uint8_t *v4)
+{
+	struct card card = {.id = id, .name = name, .more = more, .has_v4 = v4 != NULL};
+
+	if (v4 != NULL)
+		memcpy(card.v4, v4, 4);
+	need(cards_put(bed->edge.cards, kind, index, &card) == 0, "card");
+}
+
 static void add_account(struct testbed *bed, uint32_t index)
 {
 	struct account_record *a = record(sizeof(*a));
@@ -155,6 +165,9 @@ static void add_account(struct testbed *bed, uint32_t index)
 	v->account = index;
 	bed->edge.records->accounts[index] = a;
 	bed->edge.records->vnets[index] = v;
+	add_card(bed, CARD_ACCOUNT, index, a->id, a->id, "", NULL);
+	snprintf(v->id, sizeof(v->id), "vnet-%u", index);
+	add_card(bed, CARD_VNET, index, v->id, v->id, "", NULL);
 }
 
 static uint32_t add_peer(struct testbed *bed, enum peer_kind kind, uint32_t owner, uint32_t account, uint32_t peer)
@@ -193,7 +206,9 @@ static void add_client(struct testbed *bed, uint32_t index, uint32_t account, ui
 	inet_pton(AF_INET6, text, c->v6);
 	c->peers[0] = add_peer(bed, PEER_CLIENT, index, account, peer);
 	c->peers[1] = RECORD_NONE;
+	snprintf(c->id, sizeof(c->id), "client-%u", index);
 	bed->edge.records->clients[index] = c;
+	add_card(bed, CARD_CLIENT, index, c->id, c->id, "", c->v4);
 	p = (struct peer_record *)(uintptr_t)bed->edge.records->peers[peer];
 	p->has_v4 = p->has_v6 = true;
 	memcpy(p->v4, c->v4, 4);
@@ -212,6 +227,14 @@ static void add_route(struct testbed *bed, uint32_t vnet, const char *network, u
 	r.family = strchr(network, ':') ? 6 : 4;
 	inet_pton(r.family == 4 ? AF_INET : AF_INET6, network, r.addr);
 	need(route_add(bed->edge.routes, &r) >= 0, network);
+}
+
+void testbed_remove_route(struct testbed *bed, uint32_t vnet, const char *network, uint8_t len)
+{
+	struct route r = {.vnet = vnet, .family = 4, .len = len};
+
+	inet_pton(AF_INET, network, r.addr);
+	need(route_delete(bed->edge.routes, &r) >= 0, network);
 }
 
 /* A session between the edge and a far end, as a finished handshake would leave it. */
@@ -297,6 +320,8 @@ static void make_tunnels(struct testbed *bed, uint32_t first_peer)
 		c->weight = 100;
 		c->mtu = bed->mtu;
 		snprintf(c->id, sizeof(c->id), "connector-%u", t);
+		add_card(bed, CARD_TUNNEL, t, tunnel->id, tunnel->id, "", NULL);
+		add_card(bed, CARD_CONNECTOR, t, c->id, "", "host", NULL);
 		for (unsigned w = 0; w < bed->edge.n_workers; w++)
 			c->peers[c->n_peers++] = add_peer(bed, PEER_CONNECTOR, t, tunnel->account,
 							  first_peer + t * EDGE_MAX_WORKERS + w);
@@ -323,6 +348,29 @@ static void make_sessions(struct testbed *bed)
 		for (unsigned w = 0; w < workers; w++)
 			add_session(bed, &bed->connectors[t][w], bed->edge.records->connectors[t]->peers[w], w, number++,
 				    slots[w]--);
+}
+
+static void make_log(struct testbed *bed, unsigned clients, bool no_log)
+{
+	const uint32_t capacity[CARD_KINDS] = {[CARD_ACCOUNT] = 4, [CARD_VNET] = 4, [CARD_TUNNEL] = 8,
+					       [CARD_CLIENT] = clients + 1, [CARD_CONNECTOR] = 8, [CARD_RULE] = 64};
+	const struct flow_log_config config = {.workers = bed->edge.n_workers};
+
+	bed->edge.cards = cards_create(capacity);
+	bed->edge.flow_log = no_log ? NULL : flow_log_create(&config, bed->edge.cards);
+	need(bed->edge.cards && (no_log || bed->edge.flow_log), "flow log");
+}
+
+bool testbed_log(struct testbed *bed, char *text, size_t size)
+{
+	struct tail_line line;
+
+	while (flow_log_pump(bed->edge.flow_log) > 0)
+		;
+	if (!tail_next(flow_log_tail(bed->edge.flow_log), &bed->log_cursor, &line, text, size))
+		return false;
+	text[line.len - 1] = 0;
+	return true;
 }
 
 static struct port *make_port(struct testbed *bed)
@@ -395,6 +443,7 @@ struct testbed *testbed_create_sized(const struct testbed_size *size)
 	bed->clients = calloc(clients + 1, sizeof(*bed->clients));
 	make_pools(edge);
 	make_tables(edge, clients, size->routes);
+	make_log(bed, clients, size->no_log);
 	edge->outer = &bed_outer;
 	edge->control_wake_fd = -1;
 	bed->port = edge->ports[0] = make_port(bed);
@@ -430,6 +479,8 @@ void testbed_destroy(struct testbed *bed)
 	testbed_clear(bed);
 	for (unsigned w = 0; w < edge->n_workers; w++)
 		worker_destroy(edge->workers[w]);
+	flow_log_destroy(edge->flow_log);
+	cards_destroy(edge->cards);
 	handshake_destroy(edge->handshake);
 	records_destroy(edge->records);
 	route_table_destroy(edge->routes);

@@ -8,10 +8,13 @@
  *   account 1: vnet 1, tunnel 2, client n (100.96.0.10: the pools overlap), default allow
  *   route 198.51.100.0/24 and 2001:db8::/32 → tunnel 0, 203.0.113.0/24 → tunnel 1; in vnet 1: 198.51.100.0/24 → tunnel 2
  *   connectors: one per tunnel, with one session on each worker; client i lives on worker i % workers
+ *
+ * The flow log runs without its threads: testbed_log gives its lines.
  */
 #ifndef DATAPLANE_TESTBED_H
 #define DATAPLANE_TESTBED_H
 
+#include "dataplane/flowlog/flowlog.h"
 #include "dataplane/stages/stage.h"
 
 #define TESTBED_FRAMES  1024 /* sent frames kept until testbed_clear; more are refused as by a full port */
@@ -35,6 +38,7 @@ struct testbed {
 	unsigned n_clients;
 	struct far_end *clients;                              /* [n_clients + 1] */
 	struct far_end connectors[TESTBED_TUNNELS][EDGE_MAX_WORKERS]; /* by tunnel and worker */
+	struct tail_cursor log_cursor;
 	unsigned n_out; /* frames sent since the last testbed_clear */
 	struct rte_mbuf *out[TESTBED_FRAMES];
 };
@@ -49,6 +53,7 @@ struct testbed_size {
 	unsigned memory_mb;
 	bool huge_pages;    /* transparent ones for what DPDK allocates, as a big table wants them */
 	const char *lcores; /* as the EAL takes them ("0@1,1@0"); NULL: lcore 0 on core 0. Of the first bed only */
+	bool no_log; /* workers without the flow log */
 };
 
 /* Initialises DPDK once (no huge pages, no devices). Aborts with a message when something cannot be made. */
@@ -77,6 +82,12 @@ int testbed_open(struct testbed *bed, unsigned i, const struct far_end *to, uint
 int testbed_open_frame(const uint8_t *frame, unsigned len, const struct far_end *to, uint8_t *inner);
 /* Forgets sent frames. */
 void testbed_clear(struct testbed *bed);
+
+/* The next line of the flow log since the start, or the last call, without its newline; false: none. */
+bool testbed_log(struct testbed *bed, char *line, size_t size);
+
+/* Takes one of the bed's IPv4 routes away. */
+void testbed_remove_route(struct testbed *bed, uint32_t vnet, const char *network, uint8_t len);
 
 /* Sum of a drop reason over all workers and the handshake side. */
 uint64_t testbed_drops(const struct testbed *bed, enum drop_reason reason);
