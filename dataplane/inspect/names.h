@@ -39,6 +39,7 @@ struct name_text {
 
 #define NAME_HOST_MAX 255  /* host names, lower case, without the dot at the end */
 #define NAME_URI_MAX  2048 /* "http://" host path */
+#define NAME_DNS_MAX  1008 /* name of a DNS question, as zone files write it: up to 4 characters a byte */
 
 struct names {
 	uint8_t protocol_state; /* enum name_state of net.detected_protocol */

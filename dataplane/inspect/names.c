@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Words for the protocols that inspection knows.
+#include "dataplane/inspect/names.h"
+
+#include <stddef.h>
+
+static const char *const names[DETECTED_COUNT] = {
+#define PROTOCOL(id, name) [DETECTED_##id] = name,
+	DETECTED_PROTOCOLS(PROTOCOL)
+#undef PROTOCOL
+};
+
+const char *detected_protocol_name(enum detected_protocol p)
+{
+	return (unsigned)p < DETECTED_COUNT ? names[p] : names[DETECTED_NONE];
+}
