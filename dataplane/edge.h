@@ -59,8 +59,14 @@ struct edge_config {
 	uint8_t private_keys[EDGE_MAX_KEYS][32]; /* wiped once the handshake thread has them */
 	unsigned edge_number_bits, edge_number;
 	bool busy_poll;
+	struct {
+		bool on;
+		char file[256]; /* "": lines stay in memory */
+		uint64_t max_bytes;
+		unsigned keep;
+	} flow_log;
 	unsigned cap_peers, cap_sessions /* a worker */, cap_flows /* a worker */, cap_vnets, cap_accounts, cap_tunnels,
-		cap_clients, cap_connectors, cap_routes, cap_mbufs;
+		cap_clients, cap_connectors, cap_routes, cap_mbufs, cap_rules;
 };
 
 struct edge {

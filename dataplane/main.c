@@ -17,6 +17,7 @@
 #include <sodium.h>
 
 #include "dataplane/control/control.h"
+#include "dataplane/flowlog/flowlog.h"
 #include "dataplane/handshake.h"
 #include "dataplane/tables/reclaim.h"
 #include "dataplane/worker.h"
@@ -150,8 +151,13 @@ static bool prepare(struct control *c, char *err, size_t err_len)
 
 static bool launch(struct control *c, char *err, size_t err_len)
 {
-	int rc = handshake_start(c->edge->handshake);
+	int rc = c->edge->flow_log ? flow_log_start(c->edge->flow_log) : 0;
 
+	if (rc) {
+		snprintf(err, err_len, "the flow log does not start: %s", strerror(-rc));
+		return false;
+	}
+	rc = handshake_start(c->edge->handshake);
 	if (rc) {
 		snprintf(err, err_len, "the handshake thread does not start: %s", strerror(-rc));
 		return false;
@@ -195,6 +201,8 @@ static void take_down(struct control *c)
 	control_destroy(c);
 	atomic_store(&edge->stop, true);
 	rte_eal_mp_wait_lcore();
+	if (edge->flow_log)
+		flow_log_stop(edge->flow_log);
 	if (edge->handshake)
 		handshake_stop(edge->handshake);
 	net_close(c->net);

@@ -278,9 +278,10 @@ const struct ctl_command ctl_commands[] = {
 		FLAG("--outer", "outer", "packets as they are on the wire"),
 		OPT("--count", "N", "count", "end after so many packets", .type = CTL_INT, .min = 1, .max = 100000000)),
 	  .help = "live packets into a pcapng file" },
-	{ "logs", NULL, .side = CTL_EDGE, .args = ARGS(
-		FLAG("--follow", "follow", "go on with new lines"), FLAG("--denied", "denied", "only what was refused"),
-		OPT("--client", "C", "client", "only one client")),
+	{ "logs", NULL, .side = CTL_EDGE, .run = run_logs, .args = ARGS(
+		FLAG("--follow", NULL, "go on with new lines, after the last ten"), FLAG("--denied", "denied", "only what was refused"),
+		OPT("--client", "C", "client", "only those of one client (name, e-mail address or id)"),
+		OPT("--limit", "N", "limit", "of the lines that there are, the last so many", .type = CTL_INT, .min = 0, .max = 1000000)),
 	  .help = "flow log: who, what, rule, verdict, bytes" },
 
 	{ "completion", NULL, .side = CTL_LOCAL, .run = run_completion, .args = ARGS(POS("SHELL", NULL, "which shell", .choices = "bash")),

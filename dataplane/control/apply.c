@@ -127,6 +127,29 @@ void apply_release(struct apply *a, struct id_map *map, const char *id)
 		ops.retire(ops.ctx, id_map_release, map, index);
 }
 
+void apply_card(struct apply *a, enum card_kind kind, uint32_t index, const char *id, const char *name, const char *more,
+		const struct client_record *client)
+{
+	struct card card = {.id = id, .name = name, .more = more};
+
+	if (!a->edge->cards)
+		return;
+	if (client) {
+		card.has_v4 = client->has_v4;
+		card.has_v6 = client->has_v6;
+		memcpy(card.v4, client->v4, sizeof(card.v4));
+		memcpy(card.v6, client->v6, sizeof(card.v6));
+	}
+	if (cards_put(a->edge->cards, kind, index, &card))
+		log_rated(LOG_LEVEL_WARN, "flow log: '%s' goes without its new name", id);
+}
+
+void apply_card_drop(struct apply *a, enum card_kind kind, uint32_t index)
+{
+	if (a->edge->cards)
+		cards_drop(a->edge->cards, kind, index);
+}
+
 /* ---- refused rows ---- */
 
 static struct refused *refused_find(struct apply *a, enum apply_table table, const char *key)

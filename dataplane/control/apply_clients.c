@@ -174,6 +174,7 @@ static int put_client(struct apply *a, struct client_record *c, struct peer_set 
 		drop_addresses(a, old, c);
 	}
 	c->generation = apply_generation(a);
+	apply_card(a, CARD_CLIENT, c->index, c->id, c->name, c->email, c);
 	__atomic_store_n(slot, c, __ATOMIC_RELEASE);
 	if (old) {
 		const void *replaced = old;
@@ -235,6 +236,7 @@ void client_remove(struct apply *a, struct row *row)
 	for (unsigned i = 0; i < CLIENT_MAX_KEYS; i++)
 		if (old->peers[i] != RECORD_NONE)
 			peer_remove(a, old->peers[i]);
+	apply_card_drop(a, CARD_CLIENT, row->index);
 	APPLY_PUBLISH(a, slot, NULL, 0);
 	apply_release(a, a->ids[TABLE_clients], row->key);
 }

@@ -95,6 +95,7 @@ static int put_connector(struct apply *a, struct connector_record *c, struct pee
 		free(c);
 		return 0;
 	}
+	apply_card(a, CARD_CONNECTOR, c->index, c->id, "", c->hostname, NULL);
 	__atomic_store_n(slot, c, __ATOMIC_RELEASE);
 	handshake_connector_changed(a->edge->handshake, c->index, c);
 	if (old) {
@@ -148,6 +149,7 @@ void connector_remove(struct apply *a, struct row *row)
 	tunnel_list(a, old->tunnel, row->index, false, &ignored);
 	drop_peers(a, old, NULL);
 	handshake_connector_changed(a->edge->handshake, row->index, NULL);
+	apply_card_drop(a, CARD_CONNECTOR, row->index);
 	APPLY_PUBLISH(a, slot, NULL, 0);
 	apply_release(a, a->ids[TABLE_connectors], row->key);
 }

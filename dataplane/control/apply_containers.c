@@ -57,6 +57,7 @@ int account_put(struct apply *a, struct row *row, const json_t *json, struct row
 		r->policy_revision = a->revision;
 	}
 	row->index = row->account = r->index;
+	apply_card(a, CARD_ACCOUNT, r->index, r->id, r->name, "", NULL);
 	APPLY_PUBLISH(a, slot, r, 0);
 	return 0;
 }
@@ -101,6 +102,7 @@ int vnet_put(struct apply *a, struct row *row, const json_t *json, struct row_er
 	r->routes_generation = old ? old->routes_generation : apply_generation(a);
 	row->index = r->index;
 	row->account = r->account;
+	apply_card(a, CARD_VNET, r->index, r->id, r->name, "", NULL);
 	APPLY_PUBLISH(a, slot, r, 0);
 	return 0;
 }
@@ -145,6 +147,7 @@ int tunnel_put(struct apply *a, struct row *row, const json_t *json, struct row_
 		old && old->affinity_client == r->affinity_client ? old->connectors_generation : apply_generation(a);
 	row->index = r->index;
 	row->account = r->account;
+	apply_card(a, CARD_TUNNEL, r->index, r->id, r->name, "", NULL);
 	APPLY_PUBLISH(a, slot, r, 0);
 	return 0;
 }
@@ -157,14 +160,17 @@ void container_remove(struct apply *a, enum apply_table table, struct row *row)
 		return;
 	switch (table) {
 	case TABLE_accounts:
+		apply_card_drop(a, CARD_ACCOUNT, row->index);
 		APPLY_PUBLISH(a, &r->accounts[row->index], NULL, 0);
 		a->account_doomed[row->index] = false;
 		break;
 	case TABLE_vnets:
+		apply_card_drop(a, CARD_VNET, row->index);
 		APPLY_PUBLISH(a, &r->vnets[row->index], NULL, 0);
 		a->vnet_doomed[row->index] = a->vnet_dirty[row->index] = false;
 		break;
 	default:
+		apply_card_drop(a, CARD_TUNNEL, row->index);
 		APPLY_PUBLISH(a, &r->tunnels[row->index], NULL, 0);
 		a->tunnel_doomed[row->index] = false;
 		break;

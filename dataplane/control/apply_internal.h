@@ -6,6 +6,7 @@
 #include "dataplane/control/apply.h"
 #include "dataplane/control/route_rows.h"
 #include "dataplane/control/rows.h"
+#include "dataplane/flowlog/cards.h"
 #include "dataplane/tables/id_map.h"
 
 /* Tables that are kept as rows, in the order in which they come and are applied. TABLE(name, key field) */
@@ -100,6 +101,11 @@ int apply_index(struct apply *a, enum apply_table table, const char *id, uint32_
 		struct row_error *e);
 /* Takes the id away and lets the index be used again after the grace period. */
 void apply_release(struct apply *a, struct id_map *map, const char *id);
+
+/* Names for the flow log: before the record is published, and before its index is retired. `client` may be NULL. */
+void apply_card(struct apply *a, enum card_kind kind, uint32_t index, const char *id, const char *name, const char *more,
+		const struct client_record *client);
+void apply_card_drop(struct apply *a, enum card_kind kind, uint32_t index);
 
 /*
  * Verbs of a table. put: row->index is RECORD_NONE for a new row; 0, or -1 with the reason and nothing changed.

@@ -24,7 +24,7 @@ struct raw_port {
 };
 
 struct raw_caps {
-	int64_t peers, sessions, flows, vnets, routes, mbufs, accounts, tunnels, clients, connectors;
+	int64_t peers, sessions, flows, vnets, routes, mbufs, accounts, tunnels, clients, connectors, rules;
 };
 
 struct raw {
@@ -37,6 +37,14 @@ struct raw {
 		char *write, *read;
 	} groups;
 	struct raw_caps caps;
+	const struct conf_node *flow_log;
+};
+
+/* flow-log, where it is a map */
+struct raw_flow_log {
+	char *file;
+	uint64_t max_size;
+	int64_t keep;
 };
 
 static const char *const huge_choices[] = {"auto", "off", NULL};
@@ -77,7 +85,8 @@ static const struct conf_key group_keys[] = {
 static const struct conf_key cap_keys[] = {
 	CAP(peers, 1 << 22),    CAP(sessions, 1 << 22), CAP(flows, 1 << 24),   CAP(vnets, 1000000),
 	CAP(routes, 16777216),  CAP(mbufs, 1 << 22),    CAP(accounts, 1 << 20), CAP(tunnels, 1 << 20),
-	CAP(clients, 1 << 22), CAP(connectors, 1 << 20), {0},
+	CAP(clients, 1 << 22), CAP(connectors, 1 << 20),
+	CAP(rules, 1 << 20),    {0},
 };
 
 #define STR(key, field) {.name = (key), .type = CONF_STRING, .offset = offsetof(struct raw, field)}
@@ -118,7 +127,19 @@ static const struct conf_key top_keys[] = {
 	{.name = "poll", .type = CONF_CHOICE, .offset = offsetof(struct raw, poll), .choices = poll_choices},
 	{.name = "groups", .type = CONF_MAP, .offset = offsetof(struct raw, groups), .sub = group_keys},
 	{.name = "log-level", .type = CONF_CHOICE, .offset = offsetof(struct raw, log_level), .choices = level_choices},
+	{.name = "flow-log", .type = CONF_NODE, .offset = offsetof(struct raw, flow_log)},
 	{.name = "capacities", .type = CONF_MAP, .offset = offsetof(struct raw, caps), .sub = cap_keys},
+	{0},
+};
+
+static const struct conf_key flow_log_keys[] = {
+	{.name = "file", .type = CONF_STRING, .offset = offsetof(struct raw_flow_log, file)},
+	{.name = "max-size",
+	 .type = CONF_SIZE,
+	 .offset = offsetof(struct raw_flow_log, max_size),
+	 .min = 1 << 16,
+	 .max = (int64_t)1 << 40},
+	{.name = "keep", .type = CONF_INT, .offset = offsetof(struct raw_flow_log, keep), .min = 0, .max = 1000},
 	{0},
 };
 
@@ -141,7 +162,8 @@ static void raw_defaults(struct raw *raw)
 			 .accounts = 256,
 			 .tunnels = 1024,
 			 .clients = 4096,
-			 .connectors = 4096},
+			 .connectors = 4096,
+			 .rules = 100000},
 	};
 }
 
@@ -362,7 +384,41 @@ static int check_numbers(const struct check *c)
 	out->cap_tunnels = (unsigned)caps->tunnels;
 	out->cap_clients = (unsigned)caps->clients;
 	out->cap_connectors = (unsigned)caps->connectors;
+	out->cap_rules = (unsigned)caps->rules;
 	return 0;
+}
+
+/* `flow-log: off`, or a map; absent: flows.log in the state directory. */
+static int check_flow_log(const struct check *c)
+{
+	const struct conf_node *node = c->raw->flow_log;
+	struct edge_config *out = &c->setup->config;
+	struct raw_flow_log raw = {.max_size = 64u << 20, .keep = 4};
+	const char *file;
+	int rc = 0;
+
+	if (node && node->kind == CONF_KIND_SCALAR && !strcmp(node->text, "off"))
+		return 0;
+	if (node && node->kind != CONF_KIND_MAP)
+		return FAIL(c, "flow-log", "flow-log: neither 'off' nor a map of file, max-size and keep");
+	if (node)
+		rc = conf_read(node, flow_log_keys, &raw, c->err, c->err_len);
+	file = raw.file ? raw.file : "";
+	if (!rc && strlen(file) >= sizeof(out->flow_log.file))
+		rc = FAIL(c, "flow-log", "flow-log: file: longer than %zu bytes", sizeof(out->flow_log.file) - 1);
+	if (!rc && raw.file && raw.file[0] != '/' && strcmp(file, "off") != 0)
+		rc = FAIL(c, "flow-log", "flow-log: file '%s': neither an absolute path nor 'off'", file);
+	if (!rc) {
+		out->flow_log.on = true;
+		out->flow_log.max_bytes = raw.max_size;
+		out->flow_log.keep = (unsigned)raw.keep;
+		if (!raw.file)
+			snprintf(out->flow_log.file, sizeof(out->flow_log.file), "%.240s/flows.log", out->state_dir);
+		else if (strcmp(file, "off") != 0)
+			memcpy(out->flow_log.file, file, strlen(file) + 1);
+	}
+	conf_release(flow_log_keys, &raw);
+	return rc ? -EINVAL : 0;
 }
 
 static int check_keys(const struct check *c)
@@ -401,6 +457,7 @@ int edge_setup_load(const char *path, struct edge_setup *setup, char *err, size_
 	raw_defaults(&raw);
 	rc = conf_read(root, top_keys, &raw, err, err_len);
 	if (!rc && (check_texts(&c) || check_workers(&c) || check_ports(&c) || check_listen(&c) || check_numbers(&c) ||
+		    check_flow_log(&c) ||
 		    check_keys(&c)))
 		rc = -EINVAL;
 	conf_release(top_keys, &raw);

@@ -80,8 +80,13 @@ static void test_minimal(void **state)
 	assert_string_equal(s.group_write, "sluice");
 	assert_int_equal(s.config.cap_peers, 4096);
 	assert_int_equal(s.config.cap_routes, 1048576);
+	assert_int_equal(s.config.cap_rules, 100000);
 	assert_true(s.huge_pages);
 	assert_false(s.config.busy_poll);
+	assert_true(s.config.flow_log.on);
+	assert_string_equal(s.config.flow_log.file, "/var/lib/sluice/edge/flows.log");
+	assert_int_equal(s.config.flow_log.max_bytes, 64 << 20);
+	assert_int_equal(s.config.flow_log.keep, 4);
 	edge_setup_wipe(&s);
 	assert_int_equal(s.config.private_keys[0][0], 0);
 }
@@ -99,7 +104,8 @@ static void test_full(void **state)
 		 "memory-mb: 512\nedge-id-bits: 4\nedge-number: 15\npoll: busy\n"
 		 "groups: {write: adm, read: users}\nlog-level: debug\n"
 		 "capacities: {peers: 10, sessions: 20, flows: 30, vnets: 4, routes: 50, mbufs: 6000, accounts: 7,\n"
-		 "  tunnels: 8, clients: 9, connectors: 11}\n");
+		 "  tunnels: 8, clients: 9, connectors: 11, rules: 12}\n"
+		 "flow-log: {file: /tmp/f.log, max-size: 1m, keep: 0}\n");
 	if (edge_setup_load(yaml, &s, err, sizeof(err)))
 		fail_msg("%s", err);
 	assert_int_equal(s.n_ports, 3);
@@ -117,6 +123,11 @@ static void test_full(void **state)
 	assert_int_equal(s.log_level, LOG_LEVEL_DEBUG);
 	assert_string_equal(s.group_read, "users");
 	assert_int_equal(s.config.cap_connectors, 11);
+	assert_int_equal(s.config.cap_rules, 12);
+	assert_true(s.config.flow_log.on);
+	assert_string_equal(s.config.flow_log.file, "/tmp/f.log");
+	assert_int_equal(s.config.flow_log.max_bytes, 1 << 20);
+	assert_int_equal(s.config.flow_log.keep, 0);
 	assert_int_equal(s.config.cap_sessions, 20);
 	assert_int_equal(s.config.worker_cores[0], 0);
 }
@@ -160,7 +171,30 @@ static const struct {
 		  "workers 'none'"},
 	/* 28 */ {MIN "huge-pages: maybe\n", "huge-pages"},
 	/* 29 */ {MIN "groups: {admin: x}\n", "unknown key 'admin'"},
+	/* 30 */ {MIN "flow-log: on\n", "flow-log: neither 'off' nor a map"},
+	/* 31 */ {MIN "flow-log: {path: /x}\n", "unknown key 'path'"},
+	/* 32 */ {MIN "flow-log: {file: flows.log}\n", "neither an absolute path nor 'off'"},
+	/* 33 */ {MIN "flow-log: {max-size: 1k}\n", "max-size"},
 };
+
+static void test_flow_log(void **state)
+{
+	static struct edge_setup s;
+	char err[512] = "";
+
+	(void)state;
+	put_yaml(MIN "flow-log: off\n");
+	assert_int_equal(edge_setup_load(yaml, &s, err, sizeof(err)), 0);
+	assert_false(s.config.flow_log.on);
+	put_yaml(MIN "state-dir: /srv/s\nflow-log: {keep: 9}\n");
+	assert_int_equal(edge_setup_load(yaml, &s, err, sizeof(err)), 0);
+	assert_string_equal(s.config.flow_log.file, "/srv/s/flows.log");
+	assert_int_equal(s.config.flow_log.keep, 9);
+	put_yaml(MIN "flow-log: {file: off}\n");
+	assert_int_equal(edge_setup_load(yaml, &s, err, sizeof(err)), 0);
+	assert_true(s.config.flow_log.on);
+	assert_string_equal(s.config.flow_log.file, "");
+}
 
 static void test_bad(void **state)
 {
@@ -260,6 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_minimal), cmocka_unit_test(test_full),  cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_keys),    cmocka_unit_test(test_cores),
+		cmocka_unit_test(test_flow_log),
 	};
 	return cmocka_run_group_tests_name("edge_config", tests, setup, teardown);
 }

@@ -18,6 +18,7 @@
 #include <sodium.h>
 
 #include "dataplane/control/pool_sizes.h"
+#include "dataplane/flowlog/flowlog.h"
 #include "dataplane/messages.h"
 #include "dataplane/tables/device_table.h"
 #include "dataplane/tables/peer_index.h"
@@ -82,6 +83,22 @@ static int create_tables(struct edge *edge, struct reclaim *reclaim, char *err, 
 	return edge->devices ? 0 : fail(err, err_len, "device addresses (capacities.clients)");
 }
 
+static int create_flow_log(struct edge *edge, char *err, size_t err_len)
+{
+	const struct edge_config *c = &edge->config;
+	const uint32_t capacity[CARD_KINDS] = {
+		[CARD_ACCOUNT] = c->cap_accounts, [CARD_VNET] = c->cap_vnets,           [CARD_TUNNEL] = c->cap_tunnels,
+		[CARD_CLIENT] = c->cap_clients,   [CARD_CONNECTOR] = c->cap_connectors, [CARD_RULE] = c->cap_rules};
+	struct flow_log_config log = {
+		.workers = c->n_workers, .max_bytes = c->flow_log.max_bytes, .keep = c->flow_log.keep};
+
+	edge->cards = cards_create(capacity);
+	memcpy(log.file, c->flow_log.file, sizeof(log.file));
+	if (edge->cards && c->flow_log.on)
+		edge->flow_log = flow_log_create(&log, edge->cards);
+	return edge->cards && (edge->flow_log || !c->flow_log.on) ? 0 : fail(err, err_len, "the flow log");
+}
+
 static int create_arrays(struct edge *edge, char *err, size_t err_len)
 {
 	const struct edge_config *c = &edge->config;
@@ -122,6 +139,8 @@ int edge_memory_create(struct edge *edge, struct reclaim **reclaim, char *err, s
 	if (!rc)
 		rc = create_tables(edge, *reclaim, err, err_len);
 	if (!rc)
+		rc = create_flow_log(edge, err, err_len);
+	if (!rc)
 		rc = create_arrays(edge, err, err_len);
 	return rc;
 }
@@ -134,6 +153,8 @@ void edge_memory_free(struct edge *edge, struct reclaim *reclaim)
 	route_table_destroy(edge->routes);
 	device_table_destroy(edge->devices);
 	records_destroy(edge->records);
+	flow_log_destroy(edge->flow_log);
+	cards_destroy(edge->cards);
 	if (edge->sessions)
 		sodium_memzero(edge->sessions, sizeof(struct session) * c->cap_sessions * c->n_workers);
 	rte_free(edge->sessions);

@@ -51,6 +51,7 @@ static char *page(struct metrics *m, size_t *len)
 {
 	struct apply_table_info tables[20];
 	size_t n = apply_tables(m->control->apply, tables, 20);
+	struct show_flow_log log;
 	struct show_identity id;
 	char *text = NULL;
 	FILE *out = open_memstream(&text, len);
@@ -59,7 +60,8 @@ static char *page(struct metrics *m, size_t *len)
 		return NULL;
 	operators_identity(m->control->operators, &id);
 	operators_counters(m->control->operators, &m->counters);
-	metrics_write(out, &id, &m->counters, tables, n, apply_refused_count(m->control->apply));
+	operators_flow_log(m->control->operators, &log);
+	metrics_write(out, &id, &m->counters, tables, n, apply_refused_count(m->control->apply), &log);
 	return fclose(out) ? NULL : text;
 }
 

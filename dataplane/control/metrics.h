@@ -23,6 +23,7 @@ void metrics_turn(struct metrics *m, uint64_t now_ms);
 
 /* The text. Pure. */
 void metrics_write(FILE *out, const struct show_identity *id, const struct counters *c,
-		   const struct apply_table_info *tables, size_t n_tables, uint32_t refused);
+		   const struct apply_table_info *tables, size_t n_tables, uint32_t refused,
+		   const struct show_flow_log *log);
 
 #endif

@@ -88,7 +88,8 @@ static void write_tables(FILE *out, const struct apply_table_info *tables, size_
 }
 
 void metrics_write(FILE *out, const struct show_identity *id, const struct counters *c,
-		   const struct apply_table_info *tables, size_t n_tables, uint32_t refused)
+		   const struct apply_table_info *tables, size_t n_tables, uint32_t refused,
+		   const struct show_flow_log *log)
 {
 	struct counter_totals t;
 
@@ -101,6 +102,11 @@ void metrics_write(FILE *out, const struct show_identity *id, const struct count
 	write_workers(out, c);
 	write_stages(out, c);
 	write_tables(out, tables, n_tables);
+	one(out, "sluice_flow_log_lines_total", "counter", "Lines of the flow log.", log->stats.lines);
+	head(out, "sluice_flow_log_lost_total", "counter", "Lines of the flow log that were lost, by who was too slow.");
+	fprintf(out, "sluice_flow_log_lost_total{by=\"ring\"} %llu\n", (unsigned long long)log->stats.ring_dropped);
+	fprintf(out, "sluice_flow_log_lost_total{by=\"file\"} %llu\n", (unsigned long long)log->stats.file_lost);
+	fprintf(out, "sluice_flow_log_lost_total{by=\"reader\"} %llu\n", (unsigned long long)log->stats.readers_lost);
 	one(out, "sluice_edge_rows_refused", "gauge", "Rows that cannot be applied.", refused);
 	one(out, "sluice_edge_ctrl_connected", "gauge", "1 while sluice-ctrl is connected.", id->sync.connected);
 	one(out, "sluice_edge_revision_applied", "gauge", "Revision that all workers use.", id->sync.applied);

@@ -12,6 +12,7 @@
 
 #include "dataplane/control/control.h"
 #include "dataplane/control/flow_query.h"
+#include "dataplane/control/logs.h"
 #include "lib/ipc/server.h"
 #include "lib/log.h"
 
@@ -23,10 +24,12 @@ struct operators {
 	struct control *control;
 	struct ipc_server *server;
 	struct flow_queries *queries;
+	struct logs *logs;
 	struct counters counters; /* of the answer being made */
 	uint64_t busy_before[EDGE_MAX_WORKERS], tsc_before;
 	double busy_percent[EDGE_MAX_WORKERS];
 	uint64_t misses[MISS_SECONDS]; /* ring of the sum at each second */
+	uint64_t log_lost[MISS_SECONDS];
 	unsigned miss_at;
 };
 
@@ -139,6 +142,15 @@ static void find_thin(const struct edge *edge, struct show_health_facts *f)
 	}
 }
 
+void operators_flow_log(struct operators *o, struct show_flow_log *out)
+{
+	struct flow_log *log = o->control->edge->flow_log;
+
+	*out = (struct show_flow_log){.on = log != NULL, .file = o->control->edge->config.flow_log.file};
+	if (log)
+		flow_log_stats(log, &out->stats);
+}
+
 void operators_health(struct operators *o, struct show_health_facts *out)
 {
 	*out = (struct show_health_facts){.huge_pages = o->control->eal->huge,
@@ -147,6 +159,8 @@ void operators_health(struct operators *o, struct show_health_facts *out)
 					  .rx_misses_last_minute =
 						  o->misses[(o->miss_at + MISS_SECONDS - 1) % MISS_SECONDS] -
 						  o->misses[o->miss_at]};
+	operators_flow_log(o, &out->flow_log);
+	out->log_lost_last_minute = o->log_lost[(o->miss_at + MISS_SECONDS - 1) % MISS_SECONDS] - o->log_lost[o->miss_at];
 	find_thin(o->control->edge, out);
 }
 
@@ -167,7 +181,16 @@ static void answer_simple(struct ipc_call *call, json_t *params, struct operator
 
 static void on_counters(struct ipc_call *call, json_t *params, void *user)
 {
-	answer_simple(call, params, user, show_counters);
+	struct operators *o = user;
+	struct show_flow_log log;
+	struct show_identity id;
+
+	if (!read_params(call, params, no_params))
+		return;
+	operators_identity(o, &id);
+	operators_counters(o, &o->counters);
+	operators_flow_log(o, &log);
+	reply(call, show_counters(&id, &o->counters, &log));
 }
 
 static void on_workers(struct ipc_call *call, json_t *params, void *user)
@@ -358,12 +381,41 @@ static void on_migrate(struct ipc_call *call, json_t *params, void *user)
 		reply(call, json_pack("{s:I,s:I}", "peer", (json_int_t)peer, "worker", (json_int_t)worker));
 }
 
+static bool logs_params(struct ipc_call *call, json_t *params, struct logs_filter *filter)
+{
+	const struct param known[] = {{"client", JSON_STRING, &filter->client},
+				      {"denied", JSON_TRUE, &filter->denied},
+				      {"limit", JSON_INTEGER, &filter->limit},
+				      {0}};
+
+	return read_params(call, params, known);
+}
+
+static void on_logs_read(struct ipc_call *call, json_t *params, void *user)
+{
+	struct operators *o = user;
+	struct logs_filter filter = {.limit = -1};
+
+	if (logs_params(call, params, &filter))
+		logs_read(o->logs, call, &filter);
+}
+
+static void on_logs_follow(struct ipc_call *call, json_t *params, void *user)
+{
+	struct operators *o = user;
+	struct logs_filter filter = {.limit = 10};
+
+	if (logs_params(call, params, &filter))
+		logs_follow(o->logs, call, &filter);
+}
+
 static const struct ipc_method methods[] = {
 	{"show.counters", IPC_NEED_READ, on_counters}, {"show.drops", IPC_NEED_READ, on_drops},
 	{"show.workers", IPC_NEED_READ, on_workers},   {"show.stages", IPC_NEED_READ, on_stages},
 	{"show.sessions", IPC_NEED_READ, on_sessions}, {"show.flows", IPC_NEED_READ, on_flows},
 	{"show.ports", IPC_NEED_READ, on_ports},       {"show.tables", IPC_NEED_READ, on_tables},
 	{"show.health", IPC_NEED_READ, on_health},     {"show.revision", IPC_NEED_READ, on_revision},
+	{"logs.read", IPC_NEED_READ, on_logs_read},    {"logs.follow", IPC_NEED_READ, on_logs_follow},
 	{"settings.reset_turns", IPC_NEED_WRITE, on_reset_turns}, {"peer.migrate", IPC_NEED_WRITE, on_migrate},
 	{0},
 };
@@ -378,6 +430,13 @@ static void on_ready(void *arg, uint32_t events)
 	ipc_server_poll(o->server, 0);
 }
 
+static void on_close(struct ipc_conn *conn, void *user)
+{
+	struct operators *o = user;
+
+	logs_closed(o->logs, conn);
+}
+
 struct operators *operators_create(struct control *control, char *err, size_t err_len)
 {
 	struct operators *o = calloc(1, sizeof(*o));
@@ -385,6 +444,7 @@ struct operators *operators_create(struct control *control, char *err, size_t er
 					.group_write = control->setup->group_write,
 					.group_read = control->setup->group_read,
 					.methods = methods,
+					.on_close = on_close,
 					.user = o};
 
 	if (!o) {
@@ -393,7 +453,8 @@ struct operators *operators_create(struct control *control, char *err, size_t er
 	}
 	o->control = control;
 	o->queries = flow_queries_create(control->edge);
-	o->server = o->queries ? ipc_server_create(&cfg, err, err_len) : NULL;
+	o->logs = logs_create(control->edge->flow_log);
+	o->server = o->queries && o->logs ? ipc_server_create(&cfg, err, err_len) : NULL;
 	if (!o->server || loop_add(control->loop, ipc_server_fd(o->server), EPOLLIN, on_ready, o)) {
 		operators_free(o);
 		return NULL;
@@ -410,12 +471,16 @@ void operators_free(struct operators *o)
 		flow_queries_free(o->queries);
 		ipc_server_destroy(o->server);
 	}
+	logs_free(o->logs);
 	free(o);
 }
 
 int operators_turn(struct operators *o, uint64_t now_ms)
 {
-	int wait = flow_queries_turn(o->queries, now_ms);
+	int wait = flow_queries_turn(o->queries, now_ms), logs_wait = logs_turn(o->logs);
+
+	if (wait < 0 || (logs_wait >= 0 && logs_wait < wait))
+		wait = logs_wait;
 
 	/* Replies made outside of the server's own turn are written here. */
 	ipc_server_poll(o->server, 0);
@@ -427,6 +492,7 @@ void operators_second(struct operators *o)
 	const struct edge *edge = o->control->edge;
 	uint64_t tsc = rte_rdtsc();
 	struct counter_totals t;
+	struct show_flow_log log;
 
 	for (unsigned i = 0; i < edge->n_workers; i++) {
 		uint64_t busy = worker_counters(edge->workers[i])->busy_cycles;
@@ -439,5 +505,7 @@ void operators_second(struct operators *o)
 	counters_read(edge, &o->counters);
 	counters_sum(&o->counters, &t);
 	o->misses[o->miss_at] = t.drops_port[DROP_port_rx_full] + t.drops_port[DROP_port_rx_nombuf];
+	operators_flow_log(o, &log);
+	o->log_lost[o->miss_at] = log.stats.ring_dropped + log.stats.file_lost;
 	o->miss_at = (o->miss_at + 1) % MISS_SECONDS;
 }

@@ -24,6 +24,7 @@ void operators_second(struct operators *o);
 /* For the metrics: counters with the sampled busy_percent, who this is, and what show.health needs. */
 void operators_counters(struct operators *o, struct counters *out);
 void operators_identity(struct operators *o, struct show_identity *out);
+void operators_flow_log(struct operators *o, struct show_flow_log *out);
 void operators_health(struct operators *o, struct show_health_facts *out);
 
 #endif

@@ -8,6 +8,7 @@
 #include "dataplane/control/apply.h"
 #include "dataplane/control/counters.h"
 #include "dataplane/control/sync.h"
+#include "dataplane/flowlog/flowlog.h"
 
 /* Who this is, for several answers. */
 struct show_identity {
@@ -18,7 +19,13 @@ struct show_identity {
 	struct sync_status sync;
 };
 
-json_t *show_counters(const struct show_identity *id, const struct counters *c);
+struct show_flow_log {
+	bool on;
+	const char *file; /* "": memory alone */
+	struct flow_log_stats stats;
+};
+
+json_t *show_counters(const struct show_identity *id, const struct counters *c, const struct show_flow_log *log);
 json_t *show_drops(const struct counters *c, bool all);
 json_t *show_workers(const struct show_identity *id, const struct counters *c);
 json_t *show_stages(const struct show_identity *id, const struct counters *c);
@@ -33,6 +40,8 @@ struct show_health_facts {
 	unsigned n_thin; /* connectors with fewer live sessions than the edge has workers (or 8) */
 	char thin[256];  /* some of their ids */
 	uint64_t rx_misses_last_minute;
+	struct show_flow_log flow_log;
+	uint64_t log_lost_last_minute; /* lines that workers or the file lost */
 };
 json_t *show_health(const struct show_identity *id, const struct counters *c, const struct show_health_facts *f);
 

@@ -3,6 +3,7 @@
 #include "dataplane/control/show.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "dataplane/drop_reasons.h"
 
@@ -84,7 +85,22 @@ static json_t *handshake_object(const struct handshake_counters *h)
 	return o;
 }
 
-json_t *show_counters(const struct show_identity *id, const struct counters *c)
+static json_t *flow_log_object(const struct show_flow_log *l)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "on", json_boolean(l->on));
+	json_object_set_new(o, "file", l->file[0] ? json_string(l->file) : json_null());
+	put(o, "lines", l->stats.lines);
+	put(o, "ring_dropped", l->stats.ring_dropped);
+	put(o, "file_lost", l->stats.file_lost);
+	put(o, "readers_lost", l->stats.readers_lost);
+	put(o, "file_bytes", l->stats.file_bytes);
+	json_object_set_new(o, "file_error", l->stats.file_error ? json_string(strerror(l->stats.file_error)) : json_null());
+	return o;
+}
+
+json_t *show_counters(const struct show_identity *id, const struct counters *c, const struct show_flow_log *log)
 {
 	json_t *o = json_object(), *workers = json_array(), *drops = json_object(), *revision = json_object();
 	struct counter_totals t;
@@ -104,6 +120,7 @@ json_t *show_counters(const struct show_identity *id, const struct counters *c)
 	json_object_set_new(o, "totals", totals_object(&t));
 	json_object_set_new(o, "handshake", handshake_object(&c->handshake));
 	json_object_set_new(o, "drops", drops);
+	json_object_set_new(o, "flow_log", flow_log_object(log));
 	return o;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 json_t *show_tables(const struct apply_table_info *tables, size_t n)
 {
@@ -74,6 +75,12 @@ json_t *show_health(const struct show_identity *id, const struct counters *c, co
 	if (f->rx_misses_last_minute)
 		reason(&r, "rx_misses", true, "%llu packets were lost before a worker saw them in the last minute",
 		       (unsigned long long)f->rx_misses_last_minute);
+	if (f->flow_log.stats.file_error)
+		reason(&r, "flow_log_file", true, "the flow log cannot be written: %s: %s", f->flow_log.file,
+		       strerror(f->flow_log.stats.file_error));
+	if (f->log_lost_last_minute)
+		reason(&r, "flow_log_lost", true, "%llu lines of the flow log were lost in the last minute",
+		       (unsigned long long)f->log_lost_last_minute);
 	for (unsigned i = 0; i < c->n_ports; i++)
 		if (c->ports[i].has_xdp && !c->ports[i].native)
 			reason(&r, "xdp_generic", false, "port %s: XDP runs in generic mode", c->ports[i].name);

@@ -29,6 +29,13 @@ class Refused(Exception):
             self.body['data'] = {'code': name, 'field': field}
 
 
+class Stream:
+    """An answer that begins with notifications [(method, params)]; `close`: and ends the connection."""
+
+    def __init__(self, notes, result, close=False):
+        self.notes, self.result, self.close = notes, result, close
+
+
 class Server(threading.Thread):
     """One unix socket; answers by method name from `replies` (value, exception, or function of params)."""
 
@@ -55,13 +62,19 @@ class Server(threading.Thread):
                 reply = self.replies.get(request['method'], Refused(-32601, None, None, 'no such method'))
                 if callable(reply):
                     reply = reply(request.get('params', {}))
-                answer = {'jsonrpc': '2.0', 'id': request['id']}
+                answer, close = {'jsonrpc': '2.0', 'id': request['id']}, False
+                if isinstance(reply, Stream):
+                    for method, params in reply.notes:
+                        f.write(json.dumps({'jsonrpc': '2.0', 'method': method, 'params': params}).encode() + b'\n')
+                    reply, close = reply.result, reply.close
                 if isinstance(reply, Refused):
                     answer['error'] = reply.body
                 else:
                     answer['result'] = reply
                 f.write(json.dumps(answer).encode() + b'\n')
                 f.flush()
+                if close:
+                    return
 
 
 TMP = tempfile.TemporaryDirectory(prefix='sluicectl-test.')
