@@ -183,6 +183,15 @@ static void answer(struct reader *r)
 	json_decref(result);
 }
 
+unsigned logs_readers(const struct logs *l)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LOGS_READERS_MAX; i++)
+		n += l->readers[i].conn != NULL;
+	return n;
+}
+
 int logs_turn(struct logs *l)
 {
 	unsigned budget = LINES_A_TURN;

@@ -34,6 +34,9 @@ void logs_follow(struct logs *l, struct ipc_call *call, const struct logs_filter
 /* A connection has ended: before its memory is gone. */
 void logs_closed(struct logs *l, const struct ipc_conn *conn);
 
+/* Readers that are there. */
+unsigned logs_readers(const struct logs *l);
+
 /* Once a turn. Ms until it wants to be called again; −1 for no hurry. */
 int logs_turn(struct logs *l);
 

@@ -146,7 +146,8 @@ void operators_flow_log(struct operators *o, struct show_flow_log *out)
 {
 	struct flow_log *log = o->control->edge->flow_log;
 
-	*out = (struct show_flow_log){.on = log != NULL, .file = o->control->edge->config.flow_log.file};
+	*out = (struct show_flow_log){.on = log != NULL, .file = o->control->edge->config.flow_log.file,
+				       .readers = logs_readers(o->logs)};
 	if (log)
 		flow_log_stats(log, &out->stats);
 }

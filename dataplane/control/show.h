@@ -22,6 +22,7 @@ struct show_identity {
 struct show_flow_log {
 	bool on;
 	const char *file; /* "": memory alone */
+	unsigned readers; /* of edge.sock */
 	struct flow_log_stats stats;
 };
 

@@ -94,6 +94,7 @@ static json_t *flow_log_object(const struct show_flow_log *l)
 	put(o, "lines", l->stats.lines);
 	put(o, "ring_dropped", l->stats.ring_dropped);
 	put(o, "file_lost", l->stats.file_lost);
+	put(o, "readers", l->readers);
 	put(o, "readers_lost", l->stats.readers_lost);
 	put(o, "file_bytes", l->stats.file_bytes);
 	json_object_set_new(o, "file_error", l->stats.file_error ? json_string(strerror(l->stats.file_error)) : json_null());
