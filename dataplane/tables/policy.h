@@ -29,15 +29,19 @@ enum policy_verdict { POLICY_PENDING, POLICY_PASS, POLICY_DENY };
 
 struct policy_limits {
 	uint32_t accounts;              /* account indexes are below this */
+	uint32_t vnets;                 /* vnet indexes are below this */
 	uint32_t rules, terms;          /* per account: 4,096 and 16,384 */
 	uint32_t rules_total;           /* all accounts: 100,000; rule indexes are below this */
 	uint32_t lists, list_entries;   /* per account: 1,000 and 1,000,000 */
 	uint32_t terms_per_rule;        /* a rule whose disjunctive form is longer is refused by name */
 };
-#define POLICY_LIMITS_DEFAULT {.accounts = 16, .rules = 4096, .terms = 16384, .rules_total = 100000, .lists = 1000, \
+#define POLICY_LIMITS_DEFAULT {.accounts = 16, .vnets = 1024, .rules = 4096, .terms = 16384, .rules_total = 100000, .lists = 1000, \
 			       .list_entries = 1000000, .terms_per_rule = 1024}
 
-/* One rule, in any order. Expressions stay the caller's until the next policy_rules_set of this account has returned. */
+/*
+ * One rule, in any order. Expressions stay the caller's; readers may look at them until they have passed a quiescent state after
+ * the policy_rules_set that no longer names them, so the caller frees them by the same `retire`.
+ */
 struct policy_rule {
 	uint32_t index;     /* dense over all accounts, stable while the rule lives: in flows, logs and counters */
 	int64_t precedence; /* unique per account; lower first */
@@ -81,6 +85,8 @@ void policy_list_delete(struct policy_set *p, uint32_t account, const char *id);
 /* Replaces all rules of the account. Disabled rules are left out by the caller. Errors as above (the old rules stay). */
 int policy_rules_set(struct policy_set *p, uint32_t account, bool default_allow, const struct policy_rule *rules, size_t n,
 		     struct policy_error *error);
+/* The id that net.vnet_id compares with; NULL forgets it. 0, -EINVAL (index), -ENOMEM. */
+int policy_vnet_put(struct policy_set *p, uint32_t vnet, const char *id);
 /* Forgets the account's rules, lists and identities. */
 void policy_account_delete(struct policy_set *p, uint32_t account);
 
