@@ -26,46 +26,45 @@ static bool is_blank(uint8_t c)
 	return c == ' ' || c == '\t';
 }
 
-/* Takes the next line without its end. False: its end is not there yet. */
-static bool take_line(struct text *in, struct text *line)
+/* The line at the place where reading goes on, without its end. False: its end is not there yet. */
+static bool take_line(const uint8_t *stream, size_t len, struct http_progress *at, struct text *line)
 {
-	const uint8_t *lf = memchr(in->p, '\n', in->len);
+	const uint8_t *begin = stream + at->at, *lf = memchr(begin, '\n', len - at->at);
 	size_t n;
 
 	if (lf == NULL)
 		return false;
-	n = (size_t)(lf - in->p);
-	*line = (struct text){in->p, n > 0 && lf[-1] == '\r' ? n - 1 : n};
-	in->p += n + 1;
-	in->len -= n + 1;
+	n = (size_t)(lf - begin);
+	*line = (struct text){begin, n > 0 && lf[-1] == '\r' ? n - 1 : n};
+	at->at += (uint32_t)n + 1;
 	return true;
 }
 
-static void skip_empty_lines(struct text *in)
+static void skip_empty_lines(const uint8_t *stream, size_t len, struct http_progress *at)
 {
-	while (in->len > 0) {
-		size_t n = in->p[0] == '\n' ? 1 : in->len > 1 && in->p[0] == '\r' && in->p[1] == '\n' ? 2 : 0;
+	while (at->at < len) {
+		const uint8_t *p = stream + at->at;
+		uint32_t n = p[0] == '\n' ? 1 : len - at->at > 1 && p[0] == '\r' && p[1] == '\n' ? 2 : 0;
 
 		if (n == 0)
 			return;
-		in->p += n;
-		in->len -= n;
+		at->at += n;
 	}
 }
 
 /* The method's length from the bytes that are there: 0 when they cannot begin a request line. */
-static enum parse read_method(const struct text *in, size_t *len)
+static enum parse read_method(struct text in, size_t *len)
 {
 	size_t n = 0;
 
-	while (n < in->len && n <= HTTP_METHOD_MAX && is_token_byte(in->p[n]))
+	while (n < in.len && n <= HTTP_METHOD_MAX && is_token_byte(in.p[n]))
 		n++;
 	*len = n;
 	if (n > HTTP_METHOD_MAX)
 		return PARSE_BAD;
-	if (n == in->len)
+	if (n == in.len)
 		return PARSE_MORE;
-	return n > 0 && in->p[n] == ' ' ? PARSE_DONE : PARSE_BAD;
+	return n > 0 && in.p[n] == ' ' ? PARSE_DONE : PARSE_BAD;
 }
 
 /* "HTTP/1." DIGIT. */
@@ -99,41 +98,38 @@ static bool split_request_line(struct text line, size_t method_len, struct text 
 	return target->len > 0;
 }
 
-struct host_header {
-	unsigned count;
-	bool unclear; /* folded, or white space where none may be */
-	struct text value;
-};
-
-static void read_header_line(struct text line, bool *was_host, struct host_header *host)
+static void trim(struct text *t)
 {
-	const uint8_t *colon;
-	size_t name;
+	while (t->len > 0 && is_blank(t->p[0])) {
+		t->p++;
+		t->len--;
+	}
+	while (t->len > 0 && is_blank(t->p[t->len - 1]))
+		t->len--;
+}
+
+static void read_header_line(const uint8_t *stream, struct text line, struct http_progress *h)
+{
+	const uint8_t *colon = memchr(line.p, ':', line.len);
+	size_t name = colon == NULL ? 0 : (size_t)(colon - line.p);
+	struct text value;
 
 	if (is_blank(line.p[0])) { /* obs-fold: belongs to the line before */
-		host->unclear |= *was_host;
+		h->host_unclear |= h->was_host;
 		return;
 	}
-	*was_host = false;
-	colon = memchr(line.p, ':', line.len);
-	if (colon == NULL)
-		return;
-	name = (size_t)(colon - line.p);
-	while (name > 0 && is_blank(line.p[name - 1])) {
+	h->was_host = false;
+	while (name > 0 && is_blank(line.p[name - 1]))
 		name--;
-	}
 	if (name != 4 || strncasecmp((const char *)line.p, "host", 4) != 0)
 		return;
-	*was_host = true;
-	host->count++;
-	host->unclear |= line.p + name != colon;
-	host->value = (struct text){colon + 1, line.len - (size_t)(colon - line.p) - 1};
-	while (host->value.len > 0 && is_blank(host->value.p[0])) {
-		host->value.p++;
-		host->value.len--;
-	}
-	while (host->value.len > 0 && is_blank(host->value.p[host->value.len - 1]))
-		host->value.len--;
+	value = (struct text){colon + 1, line.len - (size_t)(colon - line.p) - 1};
+	trim(&value);
+	h->was_host = true;
+	h->hosts++;
+	h->host_unclear |= line.p + name != colon;
+	h->value = (uint32_t)(value.p - stream);
+	h->value_len = (uint32_t)value.len;
 }
 
 static bool has_prefix(struct text t, const char *prefix, size_t len)
@@ -163,7 +159,7 @@ static void set_uri(struct http_request *out, struct text path)
 	size_t slash = path.len == 0 || path.p[0] != '/', n = sizeof(scheme) - 1;
 
 	if (n + out->host_len + slash + path.len > NAME_URI_MAX) {
-		out->uri_too_long = true;
+		out->too_long = true;
 		return;
 	}
 	memcpy(out->uri, scheme, n);
@@ -178,56 +174,78 @@ static void set_uri(struct http_request *out, struct text path)
 }
 
 /* The head is whole: host and URI from target and Host header. */
-static void conclude(struct http_request *out, struct text target, const struct host_header *host)
+static void conclude(const uint8_t *stream, struct http_request *r)
 {
-	bool connect = out->method_len == 7 && memcmp(out->method, "CONNECT", 7) == 0;
-	struct text authority = host->value, path = target;
+	const struct http_progress *h = &r->progress;
+	bool connect = r->method_len == 7 && memcmp(r->method, "CONNECT", 7) == 0;
+	struct text target = {stream + h->target, h->target_len}, authority = {stream + h->value, h->value_len};
+	struct text path = target;
 	bool absolute = !connect && split_absolute(target, &authority, &path);
 	size_t host_len;
 
 	if (connect)
 		authority = target;
-	if (host->count > 1 || host->unclear || (host->count == 0 && !absolute && !connect))
+	if (h->hosts > 1 || h->host_unclear || (h->hosts == 0 && !absolute && !connect))
 		return;
 	if (!host_of_authority(authority.p, authority.len, &host_len) ||
-	    !host_copy(authority.p, host_len, out->host, &out->host_len))
+	    !host_copy(authority.p, host_len, r->host, &r->host_len))
 		return;
-	out->has_host = true;
+	r->has_host = true;
 	if (absolute || target.p[0] == '/')
-		set_uri(out, path);
+		set_uri(r, path);
 }
 
-enum parse http_request(const uint8_t *stream, size_t len, struct http_request *out)
+/* DONE: the request line is whole, and more follows unless *simple. */
+static enum parse read_request_line(const uint8_t *stream, size_t len, struct http_request *r, bool *simple)
 {
-	struct text in = {stream, len}, line, target;
-	struct host_header host = {0};
-	bool was_host = false, simple;
+	struct http_progress *h = &r->progress;
+	struct text line, target;
 	size_t method_len;
 	enum parse state;
 
-	out->has_method = out->has_host = out->has_uri = out->uri_too_long = false;
-	out->method_len = out->host_len = out->uri_len = 0;
-	skip_empty_lines(&in);
-	if (in.len == 1 && in.p[0] == '\r')
+	skip_empty_lines(stream, len, h);
+	if (len - h->at == 1 && stream[h->at] == '\r')
 		return PARSE_MORE;
-	state = read_method(&in, &method_len);
+	state = read_method((struct text){stream + h->at, len - h->at}, &method_len);
 	if (state != PARSE_DONE)
 		return state;
-	if (!take_line(&in, &line))
+	if (!take_line(stream, len, h, &line))
 		return PARSE_MORE;
-	if (!split_request_line(line, method_len, &target, &simple))
+	if (!split_request_line(line, method_len, &target, simple))
 		return PARSE_BAD;
-	out->has_method = true;
-	out->method_len = (uint16_t)method_len;
-	memcpy(out->method, line.p, method_len);
-	if (simple)
-		return PARSE_DONE;
-	while (take_line(&in, &line)) {
+	r->has_method = true;
+	r->method_len = (uint16_t)method_len;
+	memcpy(r->method, line.p, method_len);
+	h->target = (uint32_t)(target.p - stream);
+	h->target_len = (uint32_t)target.len;
+	return PARSE_DONE;
+}
+
+enum parse http_request(const uint8_t *stream, size_t len, struct http_request *r)
+{
+	struct http_progress *h = &r->progress;
+	struct text line;
+
+	if (h->bad)
+		return PARSE_BAD;
+	if (!r->has_method) {
+		bool simple;
+		enum parse state = read_request_line(stream, len, r, &simple);
+
+		h->bad = state == PARSE_BAD;
+		if (state != PARSE_DONE || simple)
+			return state;
+	}
+	while (take_line(stream, len, h, &line)) {
 		if (line.len == 0) {
-			conclude(out, target, &host);
+			conclude(stream, r);
 			return PARSE_DONE;
 		}
-		read_header_line(line, &was_host, &host);
+		if (++h->lines > HTTP_LINES_MAX) {
+			r->too_long = true;
+			return PARSE_DONE;
+		}
+		read_header_line(stream, line, h);
 	}
 	return PARSE_MORE;
 }

@@ -18,23 +18,33 @@
 #include "dataplane/inspect/parse.h"
 
 #define HTTP_METHOD_MAX 32
+#define HTTP_LINES_MAX  256 /* of a head; more are given up */
 
+/* Zeroed before the first call; the same for all calls about one stream, so that no byte is read twice. */
 struct http_request {
 	bool has_method; /* the request line is whole and right */
 	bool has_host;   /* the head is whole, with one host */
 	bool has_uri;    /* … and a target that has one: not "*" and not that of CONNECT */
-	bool uri_too_long;
+	bool too_long;   /* the URI is left out, or the head has too many lines */
 	uint16_t method_len, host_len, uri_len;
 	char method[HTTP_METHOD_MAX]; /* as sent: methods are case-sensitive */
 	char host[NAME_HOST_MAX];     /* as host_copy(); an IPv6 address with its brackets; no port */
 	char uri[NAME_URI_MAX];       /* "http://" host, then path and query as sent, not decoded */
+	struct http_progress {
+		uint32_t at, target, value; /* offsets in the stream: next line, target, the Host header's value */
+		uint32_t target_len, value_len;
+		uint16_t lines, hosts;
+		bool bad;          /* it was BAD, and stays so */
+		bool was_host;     /* the line before was a Host header */
+		bool host_unclear; /* folded, or white space where none may be */
+	} progress;
 };
 
 /*
- * The stream from its first byte. DONE: the head is whole (or is HTTP/0.9: a method without host). MORE: out has the
- * method when it is known already. BAD: no HTTP request line; out is then empty.
+ * The stream from its first byte to as far as it is there. DONE: the head is whole (or is HTTP/0.9: a method without host, or
+ * too long). MORE: r has the method when it is known already. BAD: no HTTP request line; then there is no name in r.
  */
-enum parse http_request(const uint8_t *stream, size_t len, struct http_request *out);
+enum parse http_request(const uint8_t *stream, size_t len, struct http_request *r);
 
 /* "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n". */
 enum parse http2_preface(const uint8_t *stream, size_t len);

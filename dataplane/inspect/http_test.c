@@ -77,7 +77,7 @@ static void test_cases(void **state)
 		const struct http_case *c = &cases[i];
 		size_t n = strlen(c->text);
 		uint8_t *text = exact((const uint8_t *)c->text, n);
-		struct http_request r;
+		struct http_request r = {0};
 		enum parse got = http_request(text, n, &r);
 
 		if (got != c->state)
@@ -96,7 +96,7 @@ static void test_every_cut(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		for (size_t n = 0; n < strlen(cases[i].text); n++) {
 			uint8_t *text = exact((const uint8_t *)cases[i].text, n);
-			struct http_request r;
+			struct http_request r = {0};
 			enum parse got = http_request(text, n, &r);
 
 			if (got != PARSE_MORE && got != cases[i].state)
@@ -108,28 +108,75 @@ static void test_every_cut(void **state)
 	}
 }
 
+/* Byte by byte into one struct: at the end it says what the whole said. */
+static void test_byte_by_byte(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct http_case *c = &cases[i];
+		struct http_request r = {0};
+		enum parse got = PARSE_MORE;
+
+		for (size_t n = 1; n <= strlen(c->text) && got == PARSE_MORE; n++)
+			got = http_request((const uint8_t *)c->text, n, &r);
+		if (got != c->state)
+			fail_msg("case %zu: state %d", i, got);
+		assert_field(i, "method", r.has_method, r.method, r.method_len, c->method);
+		assert_field(i, "host", r.has_host, r.host, r.host_len, c->host);
+		assert_field(i, "uri", r.has_uri, r.uri, r.uri_len, c->uri);
+	}
+}
+
+static void test_bad_stays_bad(void **state)
+{
+	static const char text[] = "NOT HTTP\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+	struct http_request r = {0};
+
+	(void)state;
+	assert_int_equal(http_request((const uint8_t *)text, 10, &r), PARSE_BAD);
+	assert_int_equal(http_request((const uint8_t *)text, sizeof(text) - 1, &r), PARSE_BAD);
+}
+
 static void test_long_uri(void **state)
 {
 	static char text[4096];
-	struct http_request r;
 
 	(void)state;
 	for (unsigned extra = 0; extra < 2; extra++) {
 		size_t path = NAME_URI_MAX - strlen("http://a") + extra;
 		int n = snprintf(text, sizeof(text), "GET /%0*d HTTP/1.1\r\nHost: a\r\n\r\n", (int)path - 1, 0);
+		struct http_request r = {0};
 
 		assert_int_equal(http_request((uint8_t *)text, (size_t)n, &r), PARSE_DONE);
 		assert_true(r.has_host);
 		assert_int_equal(r.has_uri, extra == 0);
-		assert_int_equal(r.uri_too_long, extra == 1);
+		assert_int_equal(r.too_long, extra == 1);
 		assert_int_equal(r.uri_len, extra == 0 ? NAME_URI_MAX : 0);
+	}
+}
+
+static void test_too_many_lines(void **state)
+{
+	static char text[4096];
+
+	(void)state;
+	for (unsigned extra = 0; extra < 2; extra++) {
+		int n = snprintf(text, sizeof(text), H "Host: a\r\n");
+		struct http_request r = {0};
+
+		for (unsigned i = 1; i < HTTP_LINES_MAX + extra; i++)
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "x:\n");
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "\n");
+		assert_int_equal(http_request((uint8_t *)text, (size_t)n, &r), PARSE_DONE);
+		assert_int_equal(r.has_host, extra == 0);
+		assert_int_equal(r.too_long, extra == 1);
 	}
 }
 
 static void test_preface(void **state)
 {
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-	struct http_request r;
+	struct http_request r = {0};
 
 	(void)state;
 	for (size_t n = 0; n < sizeof(preface) - 1; n++)
@@ -167,7 +214,8 @@ static void test_host_copy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),	cmocka_unit_test(test_every_cut), cmocka_unit_test(test_long_uri),
+		cmocka_unit_test(test_cases),	cmocka_unit_test(test_every_cut), cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_bad_stays_bad),
+		cmocka_unit_test(test_long_uri), cmocka_unit_test(test_too_many_lines),
 		cmocka_unit_test(test_preface), cmocka_unit_test(test_host_copy),
 	};
 

@@ -28,6 +28,8 @@ void inspect_start(struct inspector *in, enum inspect_transport transport, uint3
 	in->fin_offset = 0;
 	in->limits = *limits;
 	memset(&in->quic, 0, sizeof(in->quic));
+	memset(&in->http.progress, 0, sizeof(in->http.progress));
+	in->http.has_method = in->http.has_host = in->http.has_uri = in->http.too_long = false;
 	stream_init(&in->stream, limits->bytes);
 }
 
@@ -86,13 +88,13 @@ static enum inspect_step found_hello(struct inspector *in, enum detected_protoco
 
 static enum inspect_step found_request(struct inspector *in)
 {
-	const struct http_request *r = &in->result.http;
+	const struct http_request *r = &in->http;
 
 	if (r->has_host)
 		known(&in->names.http_host, r->host, r->host_len);
 	if (r->has_uri)
 		known(&in->names.http_uri, r->uri, r->uri_len);
-	return finish(in, r->uri_too_long ? INSPECT_END_limit_uri : INSPECT_END_names);
+	return finish(in, r->too_long ? INSPECT_END_limit_head : INSPECT_END_names);
 }
 
 static enum inspect_step found_question(struct inspector *in)
@@ -141,7 +143,7 @@ static bool try_tls(struct inspector *in, const uint8_t *p, size_t len, enum ins
 static bool try_text(struct inspector *in, const uint8_t *p, size_t len, enum inspect_step *step)
 {
 	enum parse ssh = ssh_banner(p, len), http2 = http2_preface(p, len);
-	enum parse http = http_request(p, len, &in->result.http);
+	enum parse http = http_request(p, len, &in->http);
 
 	if (ssh == PARSE_BAD && http2 == PARSE_BAD && http == PARSE_BAD)
 		return false;
@@ -152,9 +154,9 @@ static bool try_text(struct inspector *in, const uint8_t *p, size_t len, enum in
 		*step = found(in, DETECTED_SSH);
 	} else if (http2 == PARSE_DONE) {
 		*step = found(in, DETECTED_HTTP2);
-	} else if (in->result.http.has_method && http != PARSE_BAD) {
+	} else if (in->http.has_method && http != PARSE_BAD) {
 		set_protocol(in, DETECTED_HTTP);
-		known(&in->names.http_method, in->result.http.method, in->result.http.method_len);
+		known(&in->names.http_method, in->http.method, in->http.method_len);
 		if (http == PARSE_DONE)
 			*step = found_request(in);
 	} else if (http == PARSE_BAD && ssh == PARSE_BAD) {
@@ -187,10 +189,12 @@ enum inspect_step inspect_segment(struct inspector *in, uint32_t seq, const uint
 	int64_t offset = (int32_t)(seq - in->base_seq);
 	enum inspect_step step = INSPECT_WAIT;
 	enum stream_add added = STREAM_SEEN;
+	bool first_fin;
 
 	if (in->end != INSPECT_RUNNING)
 		return INSPECT_FINAL;
-	if (fin && offset + (int64_t)len >= 0 && !in->fin) {
+	first_fin = fin && offset + (int64_t)len >= 0 && !in->fin;
+	if (first_fin) {
 		in->fin = true;
 		in->fin_offset = (uint32_t)(offset + (int64_t)len);
 	}
@@ -216,7 +220,9 @@ enum inspect_step inspect_segment(struct inspector *in, uint32_t seq, const uint
 		return step;
 	if (in->fin && stream_prefix(&in->stream) >= in->fin_offset)
 		return finish(in, INSPECT_END_closed);
-	return stream_prefix(&in->stream) == in->stream.limit ? finish(in, INSPECT_END_limit_bytes) : INSPECT_WAIT;
+	if (stream_prefix(&in->stream) == in->stream.limit)
+		return finish(in, INSPECT_END_limit_bytes);
+	return added == STREAM_SEEN && !first_fin && (size_t)offset + len <= in->stream.limit ? INSPECT_AGAIN : INSPECT_WAIT;
 }
 
 static enum inspect_step parse_quic(struct inspector *in)

@@ -28,13 +28,14 @@
 	END(names, "all that could be learned was")                                                         \
 	END(closed, "the client ended its side, or reset")                                                   \
 	END(decided, "the verdict did not need the rest")                                                    \
+	END(mid_stream, "the flow was taken up, or came to be inspected, after its first bytes")             \
 	/* limits: decided without the name, by the setting inspect_unknown */                              \
 	END(limit_bytes, "more bytes than inspect_max_bytes without a name")                                 \
 	END(limit_packets, "too many packets or pieces without a name")                                      \
-	END(limit_uri, "HTTP target longer than 2,048 bytes")                                                \
+	END(limit_held, "more packets, or a fragment, than are held")                                        \
+	END(limit_head, "HTTP target longer than 2,048 bytes, or more than 256 header lines")                \
 	END(timeout, "no name within inspect_timeout_ms of the first byte held")                             \
-	END(no_inspector, "all inspectors of the worker were in use")                                        \
-	END(mid_stream, "flow was taken up without its beginning")
+	END(no_inspector, "all inspectors of the worker, or the client's share of them, were in use")
 
 enum inspect_end {
 	INSPECT_RUNNING,
@@ -44,18 +45,21 @@ enum inspect_end {
 	INSPECT_END_COUNT
 };
 
+#define INSPECT_END_FIRST_LIMIT INSPECT_END_limit_bytes
+
 /* "names" …; "running" for INSPECT_RUNNING; NULL out of range. */
 const char *inspect_end_name(unsigned end);
 /* True for the ends that leave it to the setting inspect_unknown. */
 static inline bool inspect_end_is_limit(enum inspect_end end)
 {
-	return end >= INSPECT_END_limit_bytes;
+	return end >= INSPECT_END_FIRST_LIMIT;
 }
 
 enum inspect_transport { INSPECT_TCP, INSPECT_UDP };
 
 enum inspect_step {
 	INSPECT_WAIT,  /* more may come */
+	INSPECT_AGAIN, /* the same, and the packet brought nothing that was not there */
 	INSPECT_FINAL, /* nothing is unseen any more; `end` says why */
 	INSPECT_REFUSE /* the packet contradicts bytes that came before it: drop it, nothing has changed */
 };
@@ -66,7 +70,7 @@ struct inspect_limits {
 };
 
 struct inspector {
-	struct names names; /* texts point into `result` */
+	struct names names; /* texts point into `result` and `http` */
 	uint8_t transport;  /* enum inspect_transport */
 	uint8_t end;        /* enum inspect_end */
 	bool fin;           /* the client's stream ends at fin_offset */
@@ -77,9 +81,9 @@ struct inspector {
 	struct quic_state quic;
 	union {
 		struct tls_hello tls;
-		struct http_request http;
 		struct dns_question dns;
 	} result;
+	struct http_request http; /* keeps its place in the stream */
 	struct stream stream; /* its bytes are not cleared */
 };
 

@@ -129,7 +129,7 @@ static void test_tcp_byte_by_byte(void **state)
 			step = segment(data, at, 1);
 			assert_settled(&before, &in.names);
 			if (step == INSPECT_WAIT)
-				assert_int_equal(segment(data, at / 2, at / 2 + 1), INSPECT_WAIT); /* again, overlapping */
+				assert_int_equal(segment(data, at / 2, at / 2 + 1), INSPECT_AGAIN); /* again, overlapping */
 		}
 		assert_int_equal(step, INSPECT_FINAL);
 		assert_names(&tcp_fixtures[i]);
@@ -281,7 +281,7 @@ static void test_before_the_beginning(void **state)
 {
 	(void)state;
 	inspect_start(&in, INSPECT_TCP, BASE, &limits);
-	assert_int_equal(inspect_segment(&in, BASE - 1, TEXT("x"), false), INSPECT_WAIT); /* a keepalive probe */
+	assert_int_equal(inspect_segment(&in, BASE - 1, TEXT("x"), false), INSPECT_AGAIN); /* a keepalive probe */
 	assert_int_equal(inspect_segment(&in, BASE - 2, TEXT("xxGET / HTTP/1.1\r\nHost: a\r\n\r\n"), false), INSPECT_FINAL);
 	assert_text("before", "host", &in.names.http_host, "a");
 }
@@ -318,8 +318,8 @@ static void test_limit_of_packets(void **state)
 	(void)state;
 	inspect_start(&in, INSPECT_TCP, BASE, &few);
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(inspect_segment(&in, BASE, NULL, 0, false), INSPECT_WAIT); /* bare ones do not count */
-		assert_int_equal(segment((const uint8_t *)"GET", 0, 3), INSPECT_WAIT);
+		assert_int_equal(inspect_segment(&in, BASE, NULL, 0, false), INSPECT_AGAIN); /* bare ones do not count */
+		assert_int_equal(segment((const uint8_t *)"GET", 0, 3), i == 0 ? INSPECT_WAIT : INSPECT_AGAIN);
 	}
 	assert_int_equal(segment((const uint8_t *)"GET", 0, 3), INSPECT_FINAL);
 	assert_int_equal(in.end, INSPECT_END_limit_packets);
@@ -350,7 +350,7 @@ static void test_long_uri_is_a_limit(void **state)
 	(void)state;
 	inspect_start(&in, INSPECT_TCP, BASE, &limits);
 	assert_int_equal(segment((const uint8_t *)text, 0, (size_t)n), INSPECT_FINAL);
-	assert_int_equal(in.end, INSPECT_END_limit_uri);
+	assert_int_equal(in.end, INSPECT_END_limit_head);
 	assert_text("long", "host", &in.names.http_host, "a");
 	assert_text("long", "uri", &in.names.http_uri, NULL);
 }
@@ -366,6 +366,21 @@ static void test_fin(void **state)
 	assert_int_equal(inspect_segment(&in, BASE, NULL, 0, true), INSPECT_FINAL);
 	assert_int_equal(in.end, INSPECT_END_closed);
 	assert_false(inspect_end_is_limit(in.end));
+}
+
+static void test_again(void **state)
+{
+	const struct inspect_limits small = {.bytes = 100, .packets = 100};
+
+	(void)state;
+	inspect_start(&in, INSPECT_TCP, BASE, &small);
+	assert_int_equal(inspect_segment(&in, BASE + 10, TEXT("abc"), true), INSPECT_WAIT);
+	assert_int_equal(inspect_segment(&in, BASE + 10, TEXT("abc"), true), INSPECT_AGAIN);
+	assert_int_equal(inspect_segment(&in, BASE + 11, TEXT("b"), false), INSPECT_AGAIN);
+	assert_int_equal(inspect_segment(&in, BASE + 12, TEXT("cd"), false), INSPECT_WAIT);
+	/* what is beyond the limit is not kept, so nobody knows whether it came before */
+	assert_int_equal(inspect_segment(&in, BASE + 100, TEXT("x"), false), INSPECT_WAIT);
+	assert_int_equal(inspect_segment(&in, BASE + 100, TEXT("y"), false), INSPECT_WAIT);
 }
 
 static void test_end(void **state)
@@ -427,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_too_many_pieces),
 		cmocka_unit_test(test_long_uri_is_a_limit),
 		cmocka_unit_test(test_fin),
+		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_server_first),
 	};

@@ -10,6 +10,7 @@
 #define RECORD_HANDSHAKE   22
 #define RECORD_MAX         16384
 #define RECORD_HEADER      5
+#define RECORDS_MAX        64
 #define MESSAGE_HEADER     4
 #define MESSAGE_MAX        16384
 #define TYPE_CLIENT_HELLO  1
@@ -142,24 +143,31 @@ enum parse tls_records_hello(const uint8_t *stream, size_t len, size_t max, stru
 	memset(out, 0, sizeof(*out));
 	*need = 0;
 	max = max < sizeof(message) ? max : sizeof(message);
-	while ((state = read_record_header(&b, &record)) == PARSE_DONE) {
-		bool cut;
+	for (unsigned records = 0; (state = read_record_header(&b, &record)) == PARSE_DONE; records++) {
+		bool cut = b.left - RECORD_HEADER < record;
 
+		if (records == RECORDS_MAX) {
+			*need = SIZE_MAX;
+			return PARSE_MORE;
+		}
 		bytes_take(&b, RECORD_HEADER);
-		cut = b.left < record;
 		record = cut ? b.left : record;
-		if (n == 0 && !cut) { /* as a rule all of it is in the first record: no copy */
+		if (n == 0) { /* as a rule all of it is in the first record: no copy */
 			state = tls_client_hello(b.p, record, out, need);
-			if (state != PARSE_MORE)
+			if (state != PARSE_MORE || cut || *need > max)
 				return state;
 		}
 		if (record > max - n)
-			record = max - n; /* what the message says of its length decides below */
+			record = max - n; /* more than the message can use */
 		memcpy(message + n, bytes_take(&b, record), record);
 		n += record;
-		state = tls_client_hello(message, n, out, need);
-		if (state != PARSE_MORE || cut || *need > max)
-			return state;
+		if (n >= *need) {
+			state = tls_client_hello(message, n, out, need);
+			if (state != PARSE_MORE || *need > max)
+				return state;
+		}
+		if (cut)
+			return PARSE_MORE;
 	}
 	return state;
 }

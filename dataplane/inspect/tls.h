@@ -33,7 +33,7 @@ enum parse tls_client_hello(const uint8_t *message, size_t len, struct tls_hello
 /*
  * The same from a stream of records: handshake records may be cut anywhere, also inside the message's header. Other
  * records, empty ones (RFC 8446 5.1) and lengths beyond 2^14 are BAD. The message may take up to `max` bytes, at most
- * 16 KiB; a longer one answers MORE with *need beyond it.
+ * 16 KiB, in up to 64 records; for more the answer is MORE with *need beyond max.
  */
 enum parse tls_records_hello(const uint8_t *stream, size_t len, size_t max, struct tls_hello *out, size_t *need);
 
