@@ -53,6 +53,7 @@ struct fixture {
 	int tail;	    /* bytes added to the frame (padding), or cut off it when negative */
 	uint8_t first;	    /* replaces the first byte of the IP header unless 0 */
 	uint16_t ethertype; /* replaces it unless 0 */
+	uint16_t sum_xor;   /* flips bits of the IPv4 header checksum */
 };
 
 #define EXPECT_PASS (-1)
@@ -178,6 +179,19 @@ static const struct fixture fixtures[] = {
 	 .type = 4, .payload = 64, .ip_len = -75},
 	{"v6 frame cut in the payload", STEER_DROP_xdp_malformed, 6, .type = 4, .payload = 64,
 	 .tail = -1},
+	/* header checksum */
+	{"v4 checksum, a bit flipped", STEER_DROP_xdp_checksum, 4, .type = 4, .payload = 64, .sum_xor = 1},
+	{"v4 checksum, the top bit flipped", STEER_DROP_xdp_checksum, 4, .type = 4, .payload = 64, .sum_xor = 0x8000},
+	{"v4 checksum with options", STEER_DROP_xdp_checksum, 4, .options = 40, .type = 4, .payload = 64,
+	 .sum_xor = 0x0100},
+	{"v4 wrong checksum, fragment", STEER_DROP_xdp_fragment, 4, .frag = 0x2000, .type = 4, .payload = 64,
+	 .sum_xor = 1},
+	{"v4 wrong checksum, malformed", STEER_DROP_xdp_malformed, 4, .type = 4, .payload = 64, .udp_len = 1,
+	 .sum_xor = 1},
+	{"v4 wrong checksum, bad type", STEER_DROP_xdp_checksum, 4, .type = 9, .payload = 64, .sum_xor = 1},
+	{"v4 wrong checksum, denied", STEER_DROP_xdp_denied, 4, .src = FIXTURE_DENY_V4, .type = 4, .payload = 64,
+	 .sum_xor = 1},
+	{"v4 wrong checksum, other port", EXPECT_PASS, 4, .port = 53, .type = 4, .payload = 64, .sum_xor = 1},
 	/* not WireGuard */
 	{"type 0", STEER_DROP_xdp_type, 4, .type = 0, .payload = 64},
 	{"type 5", STEER_DROP_xdp_type, 4, .type = 5, .payload = 64},
@@ -210,7 +224,19 @@ static inline void fixture_put16(uint8_t *p, uint32_t v)
 	p[1] = (uint8_t)v;
 }
 
-/* IPv4 header without checksum; returns its length. */
+/* The checksum of an IPv4 header whose checksum field is zero (RFC 1071). */
+static inline uint16_t fixture_sum(const uint8_t *p, size_t len)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (uint32_t)(p[i] << 8 | p[i + 1]);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* IPv4 header; returns its length. */
 static inline size_t fixture_ipv4(const struct fixture *f, uint8_t *p, size_t payload)
 {
 	size_t len = 20 + (size_t)f->options;
@@ -223,6 +249,7 @@ static inline size_t fixture_ipv4(const struct fixture *f, uint8_t *p, size_t pa
 	inet_pton(AF_INET, f->src ? f->src : FIXTURE_PEER_V4, p + 12);
 	inet_pton(AF_INET, f->dst ? f->dst : FIXTURE_V4, p + 16);
 	memset(p + 20, 1, (size_t)f->options); /* no-ops */
+	fixture_put16(p + 10, fixture_sum(p, len) ^ f->sum_xor);
 	return len;
 }
 

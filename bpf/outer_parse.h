@@ -34,6 +34,7 @@ struct outer_headers {
 	__u8 tos;    /* DSCP and ECN */
 	__u8 ttl;
 	__u8 n_vlans;
+	__u8 bad_sum; /* IPv4 header checksum is wrong (RFC 791 section 3.1) */
 	__u16 l3_off; /* bytes from the start of the frame */
 	__u16 l4_off;
 	__u16 payload_off;
@@ -76,6 +77,23 @@ OUTER_INLINE enum outer_parse_result outer_parse_udp(const __u8 *data, __u64 off
 	return OUTER_PARSE_UDP;
 }
 
+/* Whether the checksum of an IPv4 header of 20 ≤ ihl ≤ 60 bytes is wrong; what lies behind data_end counts as zero. */
+OUTER_INLINE __u8 outer_ipv4_bad_sum(const __u8 *data, __u64 off, const __u8 *data_end, __u32 ihl)
+{
+	__u32 sum = 0;
+
+	for (__u32 i = 0; i < 60; i += 2) {
+		const __u8 *p = data + off + i;
+
+		if (i >= ihl || p + 2 > data_end)
+			break;
+		sum += outer_be16(p);
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum != 0xffff;
+}
+
 OUTER_INLINE enum outer_parse_result outer_parse_ipv4(const __u8 *data, __u64 off,
 						      const __u8 *data_end, __u32 frame_len,
 						      struct outer_headers *h)
@@ -93,6 +111,7 @@ OUTER_INLINE enum outer_parse_result outer_parse_ipv4(const __u8 *data, __u64 of
 	h->ttl = p[8];
 	__builtin_memcpy(h->src, p + 12, 4);
 	__builtin_memcpy(h->dst, p + 16, 4);
+	h->bad_sum = outer_ipv4_bad_sum(data, off, data_end, ihl);
 	if (outer_be16(p + 6) & 0x3fff) /* more fragments, or an offset */
 		return OUTER_PARSE_FRAGMENT;
 	__u32 total = outer_be16(p + 2);
@@ -147,8 +166,8 @@ OUTER_INLINE enum outer_parse_result outer_parse_ipv6(const __u8 *data, __u64 of
 
 /*
  * Parses a frame. data..data_end is what can be read (the first buffer), frame_len the whole frame
- * in bytes. *h is filled as the result says; fields it does not name are zero. Checksums are not
- * looked at.
+ * in bytes. *h is filled as the result says; fields it does not name are zero. The UDP checksum is not
+ * looked at: MAC1 and the AEAD tag cover all that matters.
  */
 OUTER_INLINE enum outer_parse_result outer_parse(const void *frame, const void *frame_end,
 						 __u32 frame_len, struct outer_headers *h)
@@ -177,32 +196,46 @@ OUTER_INLINE enum outer_parse_result outer_parse(const void *frame, const void *
 	return OUTER_PARSE_OTHER;
 }
 
-enum outer_wg_result {
-	OUTER_WG_OK,
-	OUTER_WG_TYPE,	 /* not 1..4, or reserved bytes are not zero */
-	OUTER_WG_LENGTH, /* not what the type demands (WireGuard paper, section 5.4) */
+/* What becomes of a packet to a listen endpoint, in the order in which faults are named. */
+enum outer_verdict {
+	OUTER_DATA,      /* type 4 */
+	OUTER_HANDSHAKE, /* types 1 to 3 */
+	OUTER_FRAGMENT,
+	OUTER_MALFORMED,
+	OUTER_CHECKSUM,
+	OUTER_TYPE,   /* not 1..4, or reserved bytes are not zero */
+	OUTER_LENGTH, /* not what the type demands (WireGuard paper, section 5.4) */
 };
 
-/* Whether a UDP payload can be a WireGuard message at all. */
-OUTER_INLINE enum outer_wg_result outer_wg_check(const struct outer_headers *h)
+/*
+ * Judges what outer_parse() gave (not OUTER_PARSE_OTHER), the same in the XDP program and on a worker. Data may be any
+ * length from 32 on: senders cut the padding at their MTU.
+ */
+OUTER_INLINE enum outer_verdict outer_judge(enum outer_parse_result parsed, const struct outer_headers *h)
 {
 	__u16 len = h->payload_len;
 
+	if (parsed == OUTER_PARSE_FRAGMENT)
+		return OUTER_FRAGMENT;
+	if (parsed == OUTER_PARSE_MALFORMED)
+		return OUTER_MALFORMED;
+	if (h->bad_sum)
+		return OUTER_CHECKSUM;
 	if (len < 4)
-		return OUTER_WG_LENGTH;
+		return OUTER_LENGTH;
 	if (h->type[1] | h->type[2] | h->type[3])
-		return OUTER_WG_TYPE;
+		return OUTER_TYPE;
 	switch (h->type[0]) {
 	case 1:
-		return len == 148 ? OUTER_WG_OK : OUTER_WG_LENGTH;
+		return len == 148 ? OUTER_HANDSHAKE : OUTER_LENGTH;
 	case 2:
-		return len == 92 ? OUTER_WG_OK : OUTER_WG_LENGTH;
+		return len == 92 ? OUTER_HANDSHAKE : OUTER_LENGTH;
 	case 3:
-		return len == 64 ? OUTER_WG_OK : OUTER_WG_LENGTH;
+		return len == 64 ? OUTER_HANDSHAKE : OUTER_LENGTH;
 	case 4:
-		return len >= 32 ? OUTER_WG_OK : OUTER_WG_LENGTH;
+		return len >= 32 ? OUTER_DATA : OUTER_LENGTH;
 	default:
-		return OUTER_WG_TYPE;
+		return OUTER_TYPE;
 	}
 }
 

@@ -22,10 +22,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (h.payload_off + h.payload_len > size || h.l4_off + 8 != h.payload_off ||
 		    h.l3_off + 20 > h.l4_off)
 			abort();
-		outer_wg_check(&h);
 	}
-	if (res != OUTER_PARSE_OTHER && h.family != 4 && h.family != 6)
-		abort();
+	if (res != OUTER_PARSE_OTHER) {
+		enum outer_verdict verdict = outer_judge(res, &h);
+
+		if (h.family != 4 && h.family != 6)
+			abort();
+		if ((verdict == OUTER_DATA && h.payload_len < 32) || (verdict == OUTER_HANDSHAKE && h.payload_len < 64))
+			abort();
+	}
 	free(frame);
 	return 0;
 }

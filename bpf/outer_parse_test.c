@@ -33,14 +33,16 @@ static int judge(const uint8_t *frame, size_t readable, size_t len)
 		return EXPECT_PASS;
 	if (!memcmp(h.src, denied, 16))
 		return STEER_DROP_xdp_denied;
-	if (res == OUTER_PARSE_FRAGMENT)
+	switch (outer_judge(res, &h)) {
+	case OUTER_FRAGMENT:
 		return STEER_DROP_xdp_fragment;
-	if (res == OUTER_PARSE_MALFORMED)
+	case OUTER_MALFORMED:
 		return STEER_DROP_xdp_malformed;
-	switch (outer_wg_check(&h)) {
-	case OUTER_WG_TYPE:
+	case OUTER_CHECKSUM:
+		return STEER_DROP_xdp_checksum;
+	case OUTER_TYPE:
 		return STEER_DROP_xdp_type;
-	case OUTER_WG_LENGTH:
+	case OUTER_LENGTH:
 		return STEER_DROP_xdp_length;
 	default:
 		return STEER_REDIRECTED;
