@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bpf/outer_parse.h"
@@ -216,7 +217,56 @@ static const struct fixture fixtures[] = {
 	 .payload = 64},
 };
 
-#define N_FIXTURES (sizeof(fixtures) / sizeof(fixtures[0]))
+#define N_NAMED_FIXTURES (sizeof(fixtures) / sizeof(fixtures[0]))
+
+/* Every message, right and wrong, in every plain wrapping: 2 families × 0 to 2 tags × with and without options. */
+static const struct {
+	const char *name;
+	uint8_t type;
+	uint16_t payload;
+	int expect;
+} fixture_messages[] = {
+	{"initiation", 1, 148, STEER_REDIRECTED},
+	{"initiation cut", 1, 132, STEER_DROP_xdp_length},
+	{"initiation as long as a response", 1, 92, STEER_DROP_xdp_length},
+	{"response", 2, 92, STEER_REDIRECTED},
+	{"response as long as an initiation", 2, 148, STEER_DROP_xdp_length},
+	{"cookie", 3, 64, STEER_REDIRECTED},
+	{"cookie as long as a response", 3, 92, STEER_DROP_xdp_length},
+	{"keepalive", 4, 32, STEER_REDIRECTED},
+	{"data, not a multiple of 16", 4, 1001, STEER_REDIRECTED},
+	{"data cut", 4, 16, STEER_DROP_xdp_length},
+	{"type 0", 0, 148, STEER_DROP_xdp_type},
+	{"type 5", 5, 64, STEER_DROP_xdp_type},
+};
+
+#define N_FIXTURE_MESSAGES (sizeof(fixture_messages) / sizeof(fixture_messages[0]))
+#define N_FIXTURES	   (N_NAMED_FIXTURES + N_FIXTURE_MESSAGES * 12)
+
+/* Fixture i < N_FIXTURES. The name lives until the next call. */
+static inline struct fixture fixture_get(size_t i)
+{
+	static char name[96];
+	struct fixture f;
+
+	if (i < N_NAMED_FIXTURES)
+		return fixtures[i];
+	i -= N_NAMED_FIXTURES;
+	memset(&f, 0, sizeof(f));
+	f.family = i % 2 ? 6 : 4;
+	f.vlans = (int)(i / 2 % 3);
+	if (i / 6 % 2 && f.family == 4)
+		f.options = 12;
+	else if (i / 6 % 2)
+		f.ext[0] = (struct fixture_ext){.type = 60, .units = 2};
+	f.type = fixture_messages[i / 12].type;
+	f.payload = fixture_messages[i / 12].payload;
+	f.expect = fixture_messages[i / 12].expect;
+	snprintf(name, sizeof(name), "v%d %s, %d tags%s", f.family, fixture_messages[i / 12].name, f.vlans,
+		 i / 6 % 2 ? ", options" : "");
+	f.name = name;
+	return f;
+}
 
 static inline void fixture_put16(uint8_t *p, uint32_t v)
 {
