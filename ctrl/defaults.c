@@ -13,19 +13,20 @@
 #include "lib/ip.h"
 
 const struct setting_def setting_defs[] = {
-	{"mtu", 1280, 1280, 9000, NULL, "largest inner packet, bytes"},
-	{"icmp_errors_per_second", 100, 0, 1000000, NULL, "ICMP errors that a worker sends a second"},
-	{"icmp_errors_burst", 50, 1, 1000000, NULL, "ICMP errors that a worker sends at once"},
-	{"flow_timeout_tcp_s", 7200, 10, 604800, NULL, "idle TCP flow"},
-	{"flow_timeout_tcp_closing_s", 10, 1, 3600, NULL, "TCP flow after FIN or RST"},
-	{"flow_timeout_udp_s", 180, 1, 86400, NULL, "idle UDP flow"},
-	{"flow_timeout_icmp_s", 30, 1, 3600, NULL, "idle ICMP flow"},
-	{"client_max_flows", 4096, 1, 10000000, NULL, "flows of one client"},
-	{"client_new_flows_per_second", 500, 1, 1000000, NULL, "new flows of one client a second"},
-	{"outer_dscp", 0, 0, 63, NULL, "DSCP of outer packets"},
-	{"handshake_max_queue", 1024, 16, 1048576, NULL, "handshakes that may wait before the edge is under load"},
-	{"edge_public_endpoint", 0, 0, 0, "", "host:port in client configs, in place of what edges announce"},
-	{NULL, 0, 0, 0, NULL, NULL},
+	{"mtu", 1280, 1280, 9000, NULL, "largest inner packet, bytes", NULL},
+	{"icmp_errors_per_second", 100, 0, 1000000, NULL, "ICMP errors that a worker sends a second", NULL},
+	{"icmp_errors_burst", 50, 1, 1000000, NULL, "ICMP errors that a worker sends at once", NULL},
+	{"flow_timeout_tcp_s", 7200, 10, 604800, NULL, "idle TCP flow", NULL},
+	{"flow_timeout_tcp_closing_s", 10, 1, 3600, NULL, "TCP flow after FIN or RST", NULL},
+	{"flow_timeout_udp_s", 180, 1, 86400, NULL, "idle UDP flow", NULL},
+	{"flow_timeout_icmp_s", 30, 1, 3600, NULL, "idle ICMP flow", NULL},
+	{"client_max_flows", 4096, 1, 10000000, NULL, "flows of one client", NULL},
+	{"client_new_flows_per_second", 500, 1, 1000000, NULL, "new flows of one client a second", NULL},
+	{"outer_dscp", 0, 0, 63, NULL, "DSCP of outer packets", NULL},
+	{"handshake_max_queue", 1024, 16, 1048576, NULL, "handshakes that may wait before the edge is under load", NULL},
+	{"inspect_unknown", 0, 0, 0, "block", "flows whose name cannot be had: block, or continue without it", "block|continue"},
+	{"edge_public_endpoint", 0, 0, 0, "", "host:port in client configs, in place of what edges announce", NULL},
+	{NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
 const struct setting_def *setting_find(const char *key)

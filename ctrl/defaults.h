@@ -20,6 +20,7 @@ struct setting_def {
 	int64_t value, min, max; /* of whole numbers */
 	const char *text;	 /* not NULL: the setting is a text, and this its default */
 	const char *help;
+	const char *choices; /* "a|b": the text is one of them; NULL: host:port or empty */
 };
 extern const struct setting_def setting_defs[]; /* ends with a NULL key */
 const struct setting_def *setting_find(const char *key);

@@ -50,6 +50,23 @@ static void add_edge_errors(struct ctrl *c, struct answer *a)
 	}
 }
 
+/* What the edges applied and have something to say about: it is the same on each of them. */
+static void add_edge_warnings(struct ctrl *c, struct answer *a)
+{
+	for (struct edge *e = c->edges; e; e = e->next) {
+		for (size_t i = 0; i < json_array_size(e->warnings) && i < 10; i++) {
+			json_t *text = json_object_get(json_array_get(e->warnings, i), "message"), *told;
+			bool known = !json_is_string(text);
+			size_t k;
+
+			json_array_foreach(a->warnings, k, told)
+				known |= json_equal(told, text);
+			if (!known)
+				json_array_append(a->warnings, text);
+		}
+	}
+}
+
 static void on_applied(struct ctrl *c, void *user, bool applied, const char *lagging)
 {
 	struct answer *a = user;
@@ -59,8 +76,10 @@ static void on_applied(struct ctrl *c, void *user, bool applied, const char *lag
 		ipc_reply_fail(a->call, IPC_E_TIMEOUT, NULL, "revision %llu is stored, but edges %s have not applied it within %u s",
 			       (unsigned long long)a->revision, lagging, a->timeout_s);
 	} else {
-		if (applied)
+		if (applied) {
 			add_edge_errors(c, a);
+			add_edge_warnings(c, a);
+		}
 		answer_send(a, applied);
 	}
 	answer_free(a);

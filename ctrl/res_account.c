@@ -180,11 +180,33 @@ static int setting_number(struct req *r, const struct setting_def *d, json_t *va
 	return 0;
 }
 
+/* One of "a|b|c". */
+static bool is_choice(const char *choices, const char *text)
+{
+	size_t n = strlen(text);
+
+	for (const char *c = choices; n > 0 && c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL) {
+		if (strncmp(c, text, n) == 0 && (c[n] == 0 || c[n] == '|'))
+			return true;
+	}
+	return false;
+}
+
+static int setting_text(struct req *r, const struct setting_def *d, const char *s)
+{
+	char host[256];
+	uint16_t port;
+
+	if (d->choices && (!s || !is_choice(d->choices, s)))
+		return req_fail(r, IPC_E_INVALID, "value", "%s '%.40s': must be one of %s", d->key, s ? s : "", d->choices);
+	if (!d->choices && (!s || (s[0] && (!ip_hostport_split(s, host, sizeof(host), &port) || port == 0))))
+		return req_fail(r, IPC_E_INVALID, "value", "%s: must be host:port or empty", d->key);
+	return 0;
+}
+
 int setting_write(struct req *r, const char *key, json_t *value)
 {
 	const struct setting_def *d = setting_find(key);
-	char host[256];
-	uint16_t port;
 	int64_t v = 0;
 	json_t *doc;
 	int ret;
@@ -194,8 +216,8 @@ int setting_write(struct req *r, const char *key, json_t *value)
 	if (d->text) {
 		const char *s = json_string_value(value);
 
-		if (!s || (s[0] && (!ip_hostport_split(s, host, sizeof(host), &port) || port == 0)))
-			return req_fail(r, IPC_E_INVALID, "value", "%s: must be host:port or empty", key);
+		if (setting_text(r, d, s) < 0)
+			return -1;
 		doc = json_pack("{s:s, s:s}", "key", key, "value", s);
 	} else {
 		if (setting_number(r, d, value, &v) < 0)

@@ -113,9 +113,22 @@ static void warn_of_claims(struct req *r, const json_t *rule, uint32_t fields)
 		req_warn(r, "rule '%s': a host name is what the client claims; add an address condition", doc_str(rule, "name"));
 }
 
+/* What the sender of a blocked packet is told. */
+static int check_answer(struct req *r, const json_t *settings)
+{
+	const json_t *v = json_object_get(settings, "answer");
+	const char *text = json_string_value(v);
+
+	if (!v || (text && (strcmp(text, "reject") == 0 || strcmp(text, "drop") == 0)))
+		return 0;
+	return req_fail(r, IPC_E_INVALID, "answer", "rule_settings: answer '%.40s': must be reject or drop", text ? text : "");
+}
+
 static int check_settings(struct req *r, json_t *settings)
 {
-	static const char *const known[] = {"block_reason", "block_page", "notification_settings", "check_session", "server_first_timeout_ms"};
+	static const char *const known[] = {"answer", "block_reason", "block_page", "notification_settings", "check_session",
+					    "server_first_timeout_ms"};
+	const unsigned n = sizeof(known) / sizeof(known[0]);
 	const char *key;
 	json_t *v;
 
@@ -123,11 +136,13 @@ static int check_settings(struct req *r, json_t *settings)
 		unsigned i = 0;
 
 		(void)v;
-		while (i < 5 && strcmp(key, known[i]) != 0)
+		while (i < n && strcmp(key, known[i]) != 0)
 			i++;
-		if (i == 5)
+		if (i == n)
 			return req_fail(r, IPC_E_UNKNOWN_FIELD, key, "rule_settings: unknown field '%s'", key);
 	}
+	if (check_answer(r, settings) < 0)
+		return -1;
 	if (json_dumpb(settings, NULL, 0, JSON_COMPACT) > 16384)
 		return req_fail(r, IPC_E_INVALID, "rule_settings", "rule_settings: longer than 16384 bytes");
 	return 0;

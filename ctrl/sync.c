@@ -100,6 +100,7 @@ static void edge_free(struct edge *e)
 	json_decref(e->doc);
 	json_decref(e->reports);
 	json_decref(e->errors);
+	json_decref(e->warnings);
 	free(e);
 }
 
@@ -198,6 +199,7 @@ static struct edge *edge_new(struct ctrl *c, struct ipc_conn *conn, const json_t
 			   json_object_get(p, "public_keys"), "endpoints", json_object_get(p, "endpoints"), "version", doc_str(p, "version"));
 	e->reports = json_object();
 	e->errors = json_array();
+	e->warnings = json_array();
 	e->first = true;
 	return e;
 }
@@ -269,6 +271,15 @@ static void done(struct ipc_call *call)
 	json_decref(empty);
 }
 
+/* The array at key, empty where there is none, in place of the last one. */
+static void take_list(json_t **list, json_t *params, const char *key)
+{
+	json_t *v = json_object_get(params, key);
+
+	json_decref(*list);
+	*list = json_is_array(v) ? json_incref(v) : json_array();
+}
+
 void sync_on_applied(struct ipc_call *call, json_t *params, void *user)
 {
 	struct edge *e = edge_of(call, params);
@@ -278,8 +289,8 @@ void sync_on_applied(struct ipc_call *call, json_t *params, void *user)
 
 	if (e && rev <= e->sent && rev >= e->applied) {
 		e->applied = rev;
-		json_decref(e->errors);
-		e->errors = json_is_array(json_object_get(params, "errors")) ? json_incref(json_object_get(params, "errors")) : json_array();
+		take_list(&e->errors, params, "errors");
+		take_list(&e->warnings, params, "warnings");
 		json_array_foreach(e->errors, i, err)
 			log_rated(LOG_LEVEL_WARN, "edge %s: revision %llu: %s %s: %s", e->edge_id, (unsigned long long)rev, doc_str(err, "table"),
 				  doc_str(err, "key"), doc_str(err, "message"));

@@ -16,6 +16,7 @@ struct edge {
 	json_t *doc;	  /* {"edge_id", "workers", "public_keys", "endpoints", "version"} */
 	json_t *reports;  /* connector id → {"sessions_live", "rtt_us"} */
 	json_t *errors;	  /* of the last applied revision: array */
+	json_t *warnings; /* the same */
 	uint64_t applied; /* revision; 0: none yet */
 	uint64_t sent;	  /* everything up to this revision has been queued */
 	bool snapshot;	  /* the next round must be one */

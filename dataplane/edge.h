@@ -29,6 +29,7 @@ struct port;
 struct route_table;
 struct device_table;
 struct peer_index;
+struct policy_set;
 struct outer_snapshot;
 struct worker;
 struct handshake;
@@ -89,6 +90,7 @@ struct edge {
 	struct records *records;
 	struct route_table *routes;      /* (vnet, address) → tunnel index */
 	struct device_table *devices;    /* (account, address) → client index */
+	struct policy_set *policy;       /* who may open which flow; per account */
 	const struct outer_snapshot *outer; /* kernel's routes and neighbours; acquire load, RCU */
 
 	struct cards *cards;       /* names for the flow log (flowlog/cards.h); NULL: none are kept */

@@ -43,12 +43,13 @@ void records_destroy(struct records *r)
 	free_array((const void **)r->clients, r->max_clients, 0);
 	free_array((const void **)r->connectors, r->max_connectors, 0);
 	free_array((const void **)r->peers, r->max_peers, sizeof(struct peer_record));
+	free_array((const void **)r->rules, r->max_rules, 0);
 	free((void *)(uintptr_t)r->settings);
 	free(r);
 }
 
 struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunnels, uint32_t clients,
-			       uint32_t connectors, uint32_t peers)
+			       uint32_t connectors, uint32_t peers, uint32_t rules)
 {
 	struct records *r = calloc(1, sizeof(*r));
 	struct settings_record *settings = malloc(sizeof(*settings));
@@ -65,14 +66,16 @@ struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunne
 			      .max_clients = clients,
 			      .max_connectors = connectors,
 			      .max_peers = peers,
+			      .max_rules = rules,
 			      .accounts = calloc(accounts, sizeof(*r->accounts)),
 			      .vnets = calloc(vnets, sizeof(*r->vnets)),
 			      .tunnels = calloc(tunnels, sizeof(*r->tunnels)),
 			      .clients = calloc(clients, sizeof(*r->clients)),
 			      .connectors = calloc(connectors, sizeof(*r->connectors)),
 			      .peers = calloc(peers, sizeof(*r->peers)),
+			      .rules = calloc(rules, sizeof(*r->rules)),
 			      .settings = settings};
-	if (!r->accounts || !r->vnets || !r->tunnels || !r->clients || !r->connectors || !r->peers) {
+	if (!r->accounts || !r->vnets || !r->tunnels || !r->clients || !r->connectors || !r->peers || !r->rules) {
 		records_destroy(r);
 		return NULL;
 	}

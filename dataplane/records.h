@@ -23,6 +23,7 @@ struct account_record {
 	/* changes when the account's rules, lists or default action change: flows decide again */
 	uint32_t policy_generation;
 	bool default_allow;
+	bool policy_ready; /* the rules are compiled; before, everything is blocked without an answer */
 	bool has_edge_v4, has_edge_v6;
 	uint8_t edge_v4[4];   /* the edge's own inner address: source of ICMP errors */
 	uint8_t edge_v6[16];
@@ -55,6 +56,8 @@ struct client_record {
 	uint32_t account;
 	uint32_t vnet;
 	uint32_t generation; /* changes with each change of this client */
+	uint32_t identity;   /* of edge->policy: who this is, with the posture that holds now */
+	uint64_t rate_pps, rate_bps; /* each direction, inner packets and bits; 0: no limit */
 	bool enabled;
 	bool has_v4, has_v6;
 	uint8_t v4[4];
@@ -101,6 +104,15 @@ struct peer_record {
 	uint8_t preshared_key[32]; /* wiped when the record is freed */
 };
 
+/* A rule for display: who decided a flow. What it says is compiled into edge->policy. */
+struct rule_record {
+	uint32_t index; /* dense over all accounts, as in struct policy_rule */
+	uint32_t account;
+	int64_t precedence;
+	char id[RECORD_ID_LEN];
+	char name[RECORD_NAME_LEN];
+};
+
 struct settings_record {
 	uint16_t mtu;
 	uint32_t icmp_errors_per_second, icmp_errors_burst;
@@ -108,6 +120,7 @@ struct settings_record {
 	uint32_t client_max_flows, client_new_flows_per_second;
 	uint8_t outer_dscp;
 	uint32_t handshake_max_queue;
+	bool inspect_unknown_continue; /* a name that cannot be had: decide without it, else block (decision 9) */
 };
 
 /*
@@ -115,19 +128,20 @@ struct settings_record {
  * with records_get (acquire; a plain load on x86) and may keep the pointer until their next quiescent state.
  */
 struct records {
-	uint32_t max_accounts, max_vnets, max_tunnels, max_clients, max_connectors, max_peers;
+	uint32_t max_accounts, max_vnets, max_tunnels, max_clients, max_connectors, max_peers, max_rules;
 	const struct account_record **accounts;
 	const struct vnet_record **vnets;
 	const struct tunnel_record **tunnels;
 	const struct client_record **clients;
 	const struct connector_record **connectors;
 	const struct peer_record **peers;
+	const struct rule_record **rules; /* [max_rules] */
 	const struct settings_record *settings; /* never NULL after records_create */
 };
 
 /* Allocates the arrays, all NULL, with default settings. NULL when memory is short. Control thread. */
 struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunnels, uint32_t clients,
-			       uint32_t connectors, uint32_t peers);
+			       uint32_t connectors, uint32_t peers, uint32_t rules);
 /* Frees arrays and what they hold. After all workers ended. */
 void records_destroy(struct records *records);
 
@@ -163,6 +177,11 @@ static inline const struct connector_record *connector_get(const struct records 
 static inline const struct peer_record *peer_record_get(const struct records *r, uint32_t i)
 {
 	return records_get(r->peers, r->max_peers, i);
+}
+
+static inline const struct rule_record *rule_get(const struct records *r, uint32_t i)
+{
+	return records_get(r->rules, r->max_rules, i);
 }
 
 static inline const struct settings_record *settings_get(const struct records *r)

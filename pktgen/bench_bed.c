@@ -164,8 +164,5 @@ void bench_drain(struct bench_bed *bb, unsigned worker)
 
 void bench_set_default(struct bench_bed *bb, bool allow)
 {
-	struct account_record *a = (struct account_record *)(uintptr_t)account_get(bb->bed->edge.records, 0);
-
-	a->default_allow = allow;
-	a->policy_generation++;
+	testbed_rules(bb->bed, 0, allow, NULL, 0);
 }

@@ -261,7 +261,7 @@ const struct ctl_command ctl_commands[] = {
 
 	{ "top", NULL, .side = CTL_EDGE, .args = ARGS(OPT("--limit", "N", "limit", "at most so many", .type = CTL_INT, .min = 1, .max = 1000)),
 	  .help = "busiest clients and flows" },
-	{ "explain", NULL, .side = CTL_EDGE, .args = ARGS(
+	{ "explain", NULL, .side = CTL_EDGE, .run = run_explain, .args = ARGS(
 		OPT("--client", "C", "client", "name or id", .required = true), OPT("--dst", "IP", "dst", "destination address", .required = true),
 		OPT("--dport", "P", "dport", "destination port", .type = CTL_INT, .min = 0, .max = 65535),
 		OPT("--proto", "P", "proto", "protocol", .choices = "tcp|udp|icmp"),

@@ -26,8 +26,8 @@ static const char *const key_fields[TABLE_COUNT] = {
 
 static const struct table_verbs verbs[TABLE_COUNT] = {
 	[TABLE_accounts] = {account_put, NULL},  [TABLE_vnets] = {vnet_put, NULL},
-	[TABLE_tunnels] = {tunnel_put, NULL},    [TABLE_lists] = {policy_put, policy_remove},
-	[TABLE_rules] = {policy_put, policy_remove}, [TABLE_clients] = {client_put, client_remove},
+	[TABLE_tunnels] = {tunnel_put, NULL},    [TABLE_lists] = {list_put, list_remove},
+	[TABLE_rules] = {rule_put, rule_remove}, [TABLE_clients] = {client_put, client_remove},
 	[TABLE_connectors] = {connector_put, connector_remove},
 	[TABLE_settings] = {setting_put, setting_remove}, [TABLE_deny] = {deny_put, deny_remove},
 };
@@ -160,7 +160,7 @@ static struct refused *refused_find(struct apply *a, enum apply_table table, con
 	return NULL;
 }
 
-static void refused_forget(struct apply *a, enum apply_table table, const char *key)
+void apply_forget(struct apply *a, enum apply_table table, const char *key)
 {
 	struct refused *r = refused_find(a, table, key);
 
@@ -173,8 +173,8 @@ static void refused_forget(struct apply *a, enum apply_table table, const char *
 	a->n_refused--;
 }
 
-static void refuse(struct apply *a, enum apply_table table, const char *key, const json_t *row,
-		   const struct row_error *e)
+void apply_refuse(struct apply *a, enum apply_table table, const char *key, const json_t *row,
+		  const struct row_error *e)
 {
 	struct refused *r = refused_find(a, table, key);
 
@@ -248,14 +248,14 @@ static void put_row(struct apply *a, enum apply_table table, const json_t *json)
 
 	if (!key || !key[0] || strlen(key) > ID_MAX_BYTES) {
 		row_fail(&e, "invalid", "%s: a text of at most %d bytes is needed", key_fields[table], ID_MAX_BYTES);
-		refuse(a, table, key && key[0] ? "(too long)" : "", json, &e);
+		apply_refuse(a, table, key && key[0] ? "(too long)" : "", json, &e);
 		return;
 	}
 	rc = table == TABLE_routes ? route_put(a, key, json, &e) : put_kept(a, table, key, json, &e);
 	if (rc)
-		refuse(a, table, key, json, &e);
+		apply_refuse(a, table, key, json, &e);
 	else
-		refused_forget(a, table, key);
+		apply_forget(a, table, key);
 }
 
 /* Containers wait for the end of the change: rows that refer to them go first. */
@@ -263,7 +263,7 @@ static void delete_key(struct apply *a, enum apply_table table, const char *key)
 {
 	struct row *row;
 
-	refused_forget(a, table, key);
+	apply_forget(a, table, key);
 	if (table == TABLE_routes) {
 		route_remove_key(a, key);
 		return;
@@ -289,6 +289,7 @@ static void finish(struct apply *a)
 	if (a->deny_changed)
 		deny_publish(a);
 	routes_publish(a);
+	policy_publish(a);
 	reclaim_seal(a->config.reclaim);
 	a->any_doomed = false;
 }
@@ -317,10 +318,11 @@ void apply_begin(struct apply *a, uint64_t revision, bool snapshot, int64_t now_
 	a->snapshot = snapshot;
 	a->now_s = now_s;
 	a->change++;
+	policy_begin(a);
 	if (snapshot) {
 		a->mark++;
 		while (a->n_refused)
-			refused_forget(a, a->refused[0].table, a->refused[0].key);
+			apply_forget(a, a->refused[0].table, a->refused[0].key);
 		a->refused_untold = 0;
 	}
 }
@@ -344,6 +346,7 @@ void apply_rows(struct apply *a, const char *table, const json_t *put, const jso
 	json_array_foreach (put, i, v)
 		put_row(a, t, v);
 	routes_publish(a);
+	policy_lists_done(a);
 	reclaim_seal(a->config.reclaim);
 }
 
@@ -417,7 +420,7 @@ static void retry_refused(struct apply *a)
 		json_t *row = json_incref(r->row);
 		unsigned before = a->n_refused;
 
-		if (r->key[0] && strcmp(r->key, "(too long)") != 0)
+		if (row && r->key[0] && strcmp(r->key, "(too long)") != 0)
 			put_row(a, r->table, row);
 		json_decref(row);
 		i += a->n_refused == before;
@@ -456,26 +459,36 @@ bool apply_step(struct apply *a)
 	return true;
 }
 
-/* A client's row is put again when its time is over: enabled is worked out anew. */
+/* A client's row is put again when its time, or that of a posture check, is over: what it is is worked out anew. */
 void apply_expire(struct apply *a, int64_t now_s)
 {
 	struct row_store *s = &a->stores[TABLE_clients];
-	bool any = false;
+	int64_t next = 0;
 
 	a->now_s = now_s;
+	if (!a->due || a->due > now_s)
+		return;
 	for (struct row *row = row_next(s, NULL); row; row = row_next(s, row)) {
-		const struct client_record *c = client_get(a->records, row->index);
 		struct row_error e;
 		json_t *json;
 
-		if (!row->expires_at || row->expires_at > now_s || !c || !c->enabled)
-			continue;
-		json = json_loads(row->json, 0, NULL);
-		if (json && client_put(a, row, json, &e))
-			log_rated(LOG_LEVEL_ERROR, "client '%s' has expired and cannot be disabled: %s", c->name, e.message);
-		json_decref(json);
-		any = true;
+		if (row->expires_at && row->expires_at <= now_s) {
+			json = json_loads(row->json, 0, NULL);
+			if (json && client_put(a, row, json, &e)) {
+				log_rated(LOG_LEVEL_ERROR, "client '%s' has expired in part and cannot be changed: %s", row->key,
+					  e.message);
+				row->expires_at = now_s + 1;
+			}
+			json_decref(json);
+		}
+		if (row->expires_at && (!next || row->expires_at < next))
+			next = row->expires_at;
 	}
-	if (any)
-		reclaim_seal(a->config.reclaim);
+	a->due = next;
+	reclaim_seal(a->config.reclaim);
+}
+
+int64_t apply_due(const struct apply *a)
+{
+	return a->due;
 }

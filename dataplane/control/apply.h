@@ -49,11 +49,15 @@ bool apply_idle(const struct apply *a);
 
 /* Does a bounded piece (about a millisecond) of what a change's end leaves to do. True when nothing is left. */
 bool apply_step(struct apply *a);
-/* Once a second: rows whose time is over. */
+/* What changes by time alone at now_s (unix s): clients and posture checks that expire. Cheap before apply_due. */
 void apply_expire(struct apply *a, int64_t now_s);
+/* When it is to be called next, unix s; 0: nothing waits. */
+int64_t apply_due(const struct apply *a);
 
 /* What the change since apply_begin could not apply: [{table, key, code, message}], new reference; at most 1,000. */
 json_t *apply_errors(const struct apply *a);
+/* What the change applied and its author should know, the same form; borrowed, until the next apply_begin. */
+json_t *apply_warnings(const struct apply *a);
 /* What is refused now, over all changes; the same form. */
 json_t *apply_refused(const struct apply *a);
 uint32_t apply_refused_count(const struct apply *a);

@@ -39,31 +39,47 @@ static int read_addresses(const json_t *json, struct client_record *c, struct ro
 	return 0;
 }
 
+static int read_rates(const json_t *json, struct client_record *c, struct row_error *e)
+{
+	int64_t pps, bps;
+
+	if (row_number(json, "rate_pps", 1, INT64_MAX, 0, &pps, e) ||
+	    row_number(json, "rate_bps", 1, INT64_MAX, 0, &bps, e))
+		return -1;
+	c->rate_pps = (uint64_t)pps;
+	c->rate_bps = (uint64_t)bps;
+	return 0;
+}
+
+/* *due: when the row means something else, unix s; 0: never. */
 static int read_client(struct apply *a, const json_t *json, struct client_record *c, struct peer_record *model,
-		       int64_t *expires_at, struct row_error *e)
+		       int64_t *due, struct row_error *e)
 {
 	const json_t *psk = json_object_get(json, "preshared_key");
 	const struct vnet_record *vnet;
+	int64_t expires_at;
 	bool enabled;
 
 	if (row_text(json, "id", c->id, sizeof(c->id), e) ||
 	    apply_reference(a, TABLE_accounts, json, "account_id", &c->account, e) ||
 	    apply_reference(a, TABLE_vnets, json, "vnet_id", &c->vnet, e) || read_addresses(json, c, e) ||
 	    row_bool(json, "enabled", true, &enabled, e) ||
-	    row_number(json, "expires_at", 0, INT64_MAX, 0, expires_at, e))
+	    row_number(json, "expires_at", 0, INT64_MAX, 0, &expires_at, e) || read_rates(json, c, e))
 		return -1;
 	vnet = vnet_get(a->records, c->vnet);
 	if (!vnet || vnet->account != c->account)
 		return row_fail(e, "invalid", "vnet_id: belongs to another account");
 	row_display(json, "name", c->name, sizeof(c->name));
 	row_display(json, "email", c->email, sizeof(c->email));
-	c->enabled = enabled && (!*expires_at || *expires_at > a->now_s);
+	c->enabled = enabled && (!expires_at || expires_at > a->now_s);
+	*due = expires_at > a->now_s ? expires_at : 0;
 	if (psk && !json_is_null(psk)) {
 		if (row_key32("preshared_key", psk, model->preshared_key, e))
 			return -1;
 		model->has_psk = true;
 	}
-	return 0;
+	c->identity = identity_of(a, c->account, json, due, e);
+	return c->identity == POLICY_IDENTITY_NONE ? -1 : 0;
 }
 
 static void address_keys(const struct client_record *c, struct device_key keys[2])
@@ -168,6 +184,7 @@ static int put_client(struct apply *a, struct client_record *c, struct peer_set 
 	if (old) {
 		c->generation = old->generation;
 		if (!memcmp(old, c, sizeof(*c))) {
+			identity_release(a, c->account, c->identity); /* the record that stays has its own */
 			free(c);
 			return 0;
 		}
@@ -187,6 +204,7 @@ static int put_client(struct apply *a, struct client_record *c, struct peer_set 
 			if (old->peers[i] != RECORD_NONE && !kept)
 				peer_remove(a, old->peers[i]);
 		}
+		identity_release(a, old->account, old->identity);
 		apply_publish(a, &replaced, NULL, 0);
 	}
 	return 0;
@@ -198,12 +216,13 @@ int client_put(struct apply *a, struct row *row, const json_t *json, struct row_
 	struct peer_record model = {0};
 	struct peer_set set = {.kind = PEER_CLIENT};
 	bool fresh = false;
-	int64_t expires_at;
+	int64_t due = 0;
 	int rc = -1;
 
 	if (!c)
 		return row_fail(e, "limit", "out of memory");
-	if (!read_client(a, json, c, &model, &expires_at, e) && !peer_keys_read(json, CLIENT_MAX_KEYS, &set, e) &&
+	c->identity = POLICY_IDENTITY_NONE;
+	if (!read_client(a, json, c, &model, &due, e) && !peer_keys_read(json, CLIENT_MAX_KEYS, &set, e) &&
 	    !apply_index(a, TABLE_clients, row->key, &c->index, &fresh, e)) {
 		uint32_t index = c->index, account = c->account;
 
@@ -213,13 +232,17 @@ int client_put(struct apply *a, struct row *row, const json_t *json, struct row_
 		if (!rc) {
 			row->index = index;
 			row->account = account;
-			row->expires_at = expires_at;
+			row->expires_at = due;
+			if (due && (!a->due || due < a->due))
+				a->due = due;
 		} else if (fresh) {
 			apply_release(a, a->ids[TABLE_clients], row->key);
 		}
 	}
-	if (rc)
+	if (rc) {
+		identity_release(a, c->account, c->identity);
 		free(c);
+	}
 	sodium_memzero(&model, sizeof(model));
 	return rc;
 }
@@ -237,6 +260,7 @@ void client_remove(struct apply *a, struct row *row)
 		if (old->peers[i] != RECORD_NONE)
 			peer_remove(a, old->peers[i]);
 	apply_card_drop(a, CARD_CLIENT, row->index);
+	identity_release(a, old->account, old->identity);
 	APPLY_PUBLISH(a, slot, NULL, 0);
 	apply_release(a, a->ids[TABLE_clients], row->key);
 }

@@ -52,17 +52,16 @@ int account_put(struct apply *a, struct row *row, const json_t *json, struct row
 	old = *slot;
 	r->policy_generation = old ? old->policy_generation : apply_generation(a);
 	r->policy_revision = old ? old->policy_revision : a->revision;
-	if (old && old->default_allow != r->default_allow) {
-		r->policy_generation = apply_generation(a);
-		r->policy_revision = a->revision;
-	}
+	r->policy_ready = old && old->policy_ready;
+	if (!old || old->default_allow != r->default_allow)
+		policy_account_changed(a, r->index);
 	row->index = row->account = r->index;
 	apply_card(a, CARD_ACCOUNT, r->index, r->id, r->name, "", NULL);
 	APPLY_PUBLISH(a, slot, r, 0);
 	return 0;
 }
 
-void account_policy_changed(struct apply *a, uint32_t account)
+void account_policy_changed(struct apply *a, uint32_t account, bool compiled)
 {
 	const struct account_record **slot;
 	struct account_record *r;
@@ -70,13 +69,12 @@ void account_policy_changed(struct apply *a, uint32_t account)
 	if (account >= a->records->max_accounts || !a->records->accounts[account])
 		return;
 	slot = &a->records->accounts[account];
-	if ((*slot)->policy_revision == a->revision && (*slot)->policy_generation == a->generation)
-		return;
 	r = apply_copy(*slot, sizeof(*r));
 	if (!r)
 		return;
 	r->policy_generation = apply_generation(a);
 	r->policy_revision = a->revision;
+	r->policy_ready |= compiled;
 	APPLY_PUBLISH(a, slot, r, 0);
 }
 
@@ -98,6 +96,12 @@ int vnet_put(struct apply *a, struct row *row, const json_t *json, struct row_er
 	if (old && old->account != r->account) {
 		free(r);
 		return row_fail(e, "invalid", "account_id: a vnet cannot move to another account");
+	}
+	if (policy_vnet_put(a->edge->policy, r->index, r->id) != 0) {
+		if (fresh)
+			apply_release(a, a->ids[TABLE_vnets], row->key);
+		free(r);
+		return row_fail(e, "limit", "out of memory");
 	}
 	r->routes_generation = old ? old->routes_generation : apply_generation(a);
 	row->index = r->index;
@@ -162,11 +166,13 @@ void container_remove(struct apply *a, enum apply_table table, struct row *row)
 	case TABLE_accounts:
 		apply_card_drop(a, CARD_ACCOUNT, row->index);
 		APPLY_PUBLISH(a, &r->accounts[row->index], NULL, 0);
+		policy_account_removed(a, row->index);
 		a->account_doomed[row->index] = false;
 		break;
 	case TABLE_vnets:
 		apply_card_drop(a, CARD_VNET, row->index);
 		APPLY_PUBLISH(a, &r->vnets[row->index], NULL, 0);
+		policy_vnet_put(a->edge->policy, row->index, NULL);
 		a->vnet_doomed[row->index] = a->vnet_dirty[row->index] = false;
 		break;
 	default:
@@ -190,22 +196,4 @@ bool container_doomed(struct apply *a, enum apply_table table, const struct row 
 		return a->account_doomed[r->connectors[row->index]->account] ||
 		       a->tunnel_doomed[r->connectors[row->index]->tunnel];
 	return row->account != RECORD_NONE && a->account_doomed[row->account];
-}
-
-/* Lists and rules are kept, not evaluated yet; a change of them makes the account's flows decide again. */
-int policy_put(struct apply *a, struct row *row, const json_t *json, struct row_error *e)
-{
-	uint32_t account;
-
-	if (apply_reference(a, TABLE_accounts, json, "account_id", &account, e))
-		return -1;
-	row->account = account;
-	account_policy_changed(a, account);
-	return 0;
-}
-
-void policy_remove(struct apply *a, struct row *row)
-{
-	if (row->account != RECORD_NONE)
-		account_policy_changed(a, row->account);
 }

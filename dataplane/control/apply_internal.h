@@ -4,6 +4,7 @@
 #define DATAPLANE_CONTROL_APPLY_INTERNAL_H
 
 #include "dataplane/control/apply.h"
+#include "dataplane/control/apply_policy.h"
 #include "dataplane/control/route_rows.h"
 #include "dataplane/control/rows.h"
 #include "dataplane/flowlog/cards.h"
@@ -35,7 +36,7 @@ const char *apply_table_name(enum apply_table t);
 struct refused {
 	enum apply_table table;
 	char *key;
-	json_t *row; /* reference */
+	json_t *row; /* reference; NULL: refused when compiled, which is tried again by itself */
 	struct row_error error;
 	uint64_t change; /* apply->change in which it was refused last */
 };
@@ -71,13 +72,15 @@ struct apply {
 	bool sweep_routes, settings_changed, deny_changed;
 	struct row_store stores[TABLE_COUNT]; /* routes: not used */
 	struct route_rows routes;
-	struct id_map *ids[TABLE_COUNT]; /* accounts, vnets, tunnels, clients, connectors */
+	struct id_map *ids[TABLE_COUNT]; /* accounts, vnets, tunnels, rules, clients, connectors */
 	struct id_map *peer_ids;         /* public key in base64 */
 	struct peer_owner *peer_owners;  /* [max_peers] */
 	uint32_t *tunnel_routes, *vnet_routes; /* routes that name them */
 	bool *tunnel_doomed, *vnet_doomed, *account_doomed;
 	bool *vnet_dirty; /* routes changed since the record's generation */
 	bool any_vnet_dirty, any_doomed;
+	int64_t due; /* when a client or posture check expires next, unix s; 0: never */
+	struct apply_policy policy;
 	unsigned n_refused;
 	uint32_t refused_of[TABLE_COUNT], refused_untold; /* more than REFUSED_MAX */
 	struct refused refused[REFUSED_MAX];
@@ -124,10 +127,12 @@ void container_remove(struct apply *a, enum apply_table table, struct row *row);
 /* True if the row's account, vnet or tunnel is on its way out. */
 bool container_doomed(struct apply *a, enum apply_table table, const struct row *row);
 
-int policy_put(struct apply *a, struct row *row, const json_t *json, struct row_error *e);
-void policy_remove(struct apply *a, struct row *row);
-/* Flows of the account decide again. */
-void account_policy_changed(struct apply *a, uint32_t account);
+/* Flows of the account decide again. After what they are decided by is published. compiled: its rules are there now. */
+void account_policy_changed(struct apply *a, uint32_t account, bool compiled);
+
+/* Notes why a row is not applied, to be told and, with its row, tried again; and forgets that. */
+void apply_refuse(struct apply *a, enum apply_table table, const char *key, const json_t *row, const struct row_error *e);
+void apply_forget(struct apply *a, enum apply_table table, const char *key);
 
 int client_put(struct apply *a, struct row *row, const json_t *json, struct row_error *e);
 void client_remove(struct apply *a, struct row *row);

@@ -18,6 +18,7 @@ static bool create_parts(struct apply *a)
 	uint32_t capacity[TABLE_COUNT] = {[TABLE_accounts] = r->max_accounts,
 					  [TABLE_vnets] = r->max_vnets,
 					  [TABLE_tunnels] = r->max_tunnels,
+					  [TABLE_rules] = r->max_rules,
 					  [TABLE_clients] = r->max_clients,
 					  [TABLE_connectors] = r->max_connectors};
 	uint64_t seed;
@@ -37,6 +38,7 @@ static bool create_parts(struct apply *a)
 	a->vnet_doomed = calloc(r->max_vnets, 1);
 	a->vnet_dirty = calloc(r->max_vnets, 1);
 	a->account_doomed = calloc(r->max_accounts, 1);
+	ok &= apply_policy_create(a);
 	return route_rows_init(&a->routes, a->edge->config.cap_routes, seed) && ok && a->peer_ids && a->peer_owners &&
 	       a->tunnel_routes && a->vnet_routes && a->tunnel_doomed && a->vnet_doomed && a->vnet_dirty &&
 	       a->account_doomed;
@@ -69,6 +71,7 @@ void apply_destroy(struct apply *a)
 		row_store_free(&a->stores[t]);
 		id_map_destroy(a->ids[t]);
 	}
+	apply_policy_destroy(a);
 	id_map_destroy(a->peer_ids);
 	route_rows_free(&a->routes);
 	free(a->peer_owners);
@@ -99,6 +102,11 @@ static json_t *errors_since(const struct apply *a, uint64_t change)
 json_t *apply_errors(const struct apply *a)
 {
 	return errors_since(a, a->change);
+}
+
+json_t *apply_warnings(const struct apply *a)
+{
+	return a->policy.warnings;
 }
 
 json_t *apply_refused(const struct apply *a)

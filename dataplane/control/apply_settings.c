@@ -15,9 +15,10 @@ static const struct setting {
 	size_t offset;
 	unsigned size; /* bytes of the field */
 	int64_t min, max, fallback;
+	const char *const *words; /* the value is one of these, and stored as its place */
 } settings[] = {
 #define SETTING(field, min_, max_, fallback_)                                                      \
-	{#field, offsetof(struct settings_record, field), sizeof(((struct settings_record *)0)->field), min_, max_, fallback_}
+	{#field, offsetof(struct settings_record, field), sizeof(((struct settings_record *)0)->field), min_, max_, fallback_, NULL}
 	SETTING(mtu, 1280, 9000, 1280),
 	SETTING(icmp_errors_per_second, 1, 1000000, 100),
 	SETTING(icmp_errors_burst, 1, 1000000, 50),
@@ -30,6 +31,8 @@ static const struct setting {
 	SETTING(outer_dscp, 0, 63, 0),
 	SETTING(handshake_max_queue, 1, 1048576, 1024),
 #undef SETTING
+	{"inspect_unknown", offsetof(struct settings_record, inspect_unknown_continue), 1, 0, 1, 0,
+	 (const char *const[]){"block", "continue"}},
 };
 
 #define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))
@@ -42,13 +45,25 @@ static const struct setting *setting_find(const char *key)
 	return NULL;
 }
 
-/* A whole number, or one as text. */
+static bool setting_word(const json_t *v, const struct setting *s, int64_t *out)
+{
+	const char *text = json_string_value(v);
+
+	for (*out = s->min; text && *out <= s->max; ++*out)
+		if (!strcmp(s->words[*out], text))
+			return true;
+	return false;
+}
+
+/* A whole number, or one as text; or one of its words. */
 static bool setting_value(const json_t *row, const struct setting *s, int64_t *out)
 {
 	const json_t *v = json_object_get(row, "value");
 	const char *text = json_string_value(v);
 	char *end;
 
+	if (s->words)
+		return setting_word(v, s, out);
 	if (json_is_integer(v)) {
 		*out = json_integer_value(v);
 	} else if (text && text[0]) {
@@ -68,6 +83,8 @@ int setting_put(struct apply *a, struct row *row, const json_t *json, struct row
 	const struct setting *s = setting_find(row->key);
 	int64_t value;
 
+	if (s && s->words && !setting_value(json, s, &value))
+		return row_fail(e, "invalid", "value: %s is %s or %s", s->key, s->words[0], s->words[1]);
 	if (s && !setting_value(json, s, &value))
 		return row_fail(e, "invalid", "value: %s is a number from %lld to %lld", s->key, (long long)s->min,
 				(long long)s->max);

@@ -155,8 +155,20 @@ static void every_second(struct control *c, uint64_t now_ms)
 	if (now_ms < c->second_ms + 1000)
 		return;
 	c->second_ms = now_ms;
-	apply_expire(c->apply, control_unix_s());
 	operators_second(c->operators);
+}
+
+/* Clients and posture checks expire at their second. How long until the next, ms; −1: none. */
+static int expire(struct control *c)
+{
+	struct timespec ts;
+	int64_t due, ms;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	apply_expire(c->apply, ts.tv_sec);
+	due = apply_due(c->apply);
+	ms = due ? (due - ts.tv_sec) * 1000 - ts.tv_nsec / 1000000 : -1;
+	return ms > IDLE_MS ? IDLE_MS : ms < 0 && due ? 0 : (int)ms;
 }
 
 static int turn(void *arg)
@@ -171,6 +183,7 @@ static int turn(void *arg)
 		c->report_ms = now_ms;
 		sync_report(c->sync);
 	}
+	wait = sooner(wait, expire(c));
 	wait = sooner(wait, net_turn(c->net));
 	wait = sooner(wait, sync_turn(c->sync, now_ms));
 	wait = sooner(wait, state_turn(c->state, now_ms));

@@ -22,6 +22,7 @@
 #include "dataplane/messages.h"
 #include "dataplane/tables/device_table.h"
 #include "dataplane/tables/peer_index.h"
+#include "dataplane/tables/policy.h"
 #include "dataplane/tables/reclaim.h"
 #include "dataplane/tables/route_table.h"
 
@@ -70,9 +71,13 @@ static int create_tables(struct edge *edge, struct reclaim *reclaim, char *err, 
 	const struct edge_config *c = &edge->config;
 	struct route_config routes = {.vnets = c->cap_vnets, .routes = c->cap_routes, .retire = reclaim_ops(reclaim)};
 	struct device_config devices = {.capacity = 2 * c->cap_clients, .retire = reclaim_ops(reclaim)};
+	struct policy_limits policy = POLICY_LIMITS_DEFAULT;
 
+	policy.accounts = c->cap_accounts;
+	policy.vnets = c->cap_vnets;
+	policy.rules_total = c->cap_rules;
 	edge->records = records_create(c->cap_accounts, c->cap_vnets, c->cap_tunnels, c->cap_clients,
-				       c->cap_connectors, c->cap_peers);
+				       c->cap_connectors, c->cap_peers, c->cap_rules);
 	if (!edge->records)
 		return fail(err, err_len, "records (capacities)");
 	edge->routes = route_table_create(&routes);
@@ -80,7 +85,10 @@ static int create_tables(struct edge *edge, struct reclaim *reclaim, char *err, 
 		return fail(err, err_len, "routes (capacities.routes)");
 	randombytes_buf(devices.secret, sizeof(devices.secret));
 	edge->devices = device_table_create(&devices);
-	return edge->devices ? 0 : fail(err, err_len, "device addresses (capacities.clients)");
+	if (!edge->devices)
+		return fail(err, err_len, "device addresses (capacities.clients)");
+	edge->policy = policy_create(&policy, reclaim_ops(reclaim));
+	return edge->policy ? 0 : fail(err, err_len, "the policy (capacities.accounts)");
 }
 
 static int create_flow_log(struct edge *edge, char *err, size_t err_len)
@@ -152,6 +160,7 @@ void edge_memory_free(struct edge *edge, struct reclaim *reclaim)
 	reclaim_destroy(reclaim);
 	route_table_destroy(edge->routes);
 	device_table_destroy(edge->devices);
+	policy_destroy(edge->policy);
 	records_destroy(edge->records);
 	flow_log_destroy(edge->flow_log);
 	cards_destroy(edge->cards);

@@ -11,6 +11,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/control/control.h"
+#include "dataplane/control/explain.h"
 #include "dataplane/control/flow_query.h"
 #include "dataplane/control/logs.h"
 #include "lib/ipc/server.h"
@@ -319,6 +320,25 @@ static void on_flows(struct ipc_call *call, json_t *params, void *user)
 	flow_query_start(o->queries, call, &filter, control_now_ms());
 }
 
+static void on_explain(struct ipc_call *call, json_t *params, void *user)
+{
+	struct explain_query q = {.dport = -1};
+	struct explain_error error;
+	struct operators *o = user;
+	const struct param known[] = {{"client", JSON_STRING, &q.client}, {"dst", JSON_STRING, &q.dst},
+				      {"dport", JSON_INTEGER, &q.dport},  {"proto", JSON_STRING, &q.proto},
+				      {"host", JSON_STRING, &q.host},     {0}};
+	json_t *result;
+
+	if (!read_params(call, params, known))
+		return;
+	result = explain(o->control->edge, &q, &error);
+	if (result)
+		reply(call, result);
+	else
+		ipc_reply_fail(call, error.code, error.field, "%s", error.message);
+}
+
 static void on_reset_turns(struct ipc_call *call, json_t *params, void *user)
 {
 	struct operators *o = user;
@@ -417,6 +437,7 @@ static const struct ipc_method methods[] = {
 	{"show.ports", IPC_NEED_READ, on_ports},       {"show.tables", IPC_NEED_READ, on_tables},
 	{"show.health", IPC_NEED_READ, on_health},     {"show.revision", IPC_NEED_READ, on_revision},
 	{"logs.read", IPC_NEED_READ, on_logs_read},    {"logs.follow", IPC_NEED_READ, on_logs_follow},
+	{"explain", IPC_NEED_READ, on_explain},
 	{"settings.reset_turns", IPC_NEED_WRITE, on_reset_turns}, {"peer.migrate", IPC_NEED_WRITE, on_migrate},
 	{0},
 };

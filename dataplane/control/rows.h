@@ -16,9 +16,9 @@ struct row {
 	char *key;
 	char *json;         /* compact, keys sorted; may hold a preshared key: wiped when freed */
 	uint32_t mark;      /* of the last snapshot that had it */
-	uint32_t index;     /* in the dataplane's arrays, RECORD_NONE where the table has none */
+	uint32_t index;     /* in the dataplane's arrays, RECORD_NONE where the table has none; of a list: its type */
 	uint32_t account;   /* account index, RECORD_NONE where there is none */
-	int64_t expires_at; /* unix s; 0: never */
+	int64_t expires_at; /* when it means something else, unix s; 0: never */
 	uint32_t hash;
 	struct row *next;
 };

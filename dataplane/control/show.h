@@ -54,6 +54,8 @@ struct show_filter {
 json_t *show_sessions(const struct edge *edge, const struct show_filter *filter);
 /* One flow of a worker, names resolved. */
 json_t *show_flow(const struct edge *edge, unsigned worker, const struct flow_info *f);
+/* The rule's name, "default" for RECORD_NONE (no rule: the account's default action); NULL where it is gone. */
+const char *show_rule_name(const struct edge *edge, uint32_t rule);
 /* True if `text` is the client's name, e-mail or id. */
 bool show_is_client(const struct client_record *c, const char *text);
 

@@ -176,8 +176,16 @@ static void put_names(json_t *o, const struct edge *edge, const struct flow_info
 	json_object_set_new(o, "session_index", session ? json_integer(session->session_index) : json_null());
 }
 
+const char *show_rule_name(const struct edge *edge, uint32_t rule)
+{
+	const struct rule_record *r = rule_get(edge->records, rule);
+
+	return rule == RECORD_NONE ? "default" : r ? r->name : NULL;
+}
+
 json_t *show_flow(const struct edge *edge, unsigned worker, const struct flow_info *f)
 {
+	const struct rule_record *rule = rule_get(edge->records, f->rule);
 	json_t *o = json_object();
 
 	put(o, "worker", worker);
@@ -188,7 +196,8 @@ json_t *show_flow(const struct edge *edge, unsigned worker, const struct flow_in
 	put_address(o, "dst", f->family, f->remote_addr);
 	put(o, "dport", f->remote_port);
 	put_text(o, "verdict", verdict_name(f->verdict));
-	json_object_set_new(o, "rule", f->rule == RECORD_NONE ? json_null() : json_integer(f->rule));
+	put_text(o, "rule", show_rule_name(edge, f->rule));
+	put_text(o, "rule_id", rule ? rule->id : NULL);
 	json_object_set_new(o, "tcp_state", f->proto == 6 ? json_string(flow_tcp_name(f->tcp_state)) : json_null());
 	put(o, "policy_revision", f->revision);
 	put(o, "packets_up", f->packets_up);

@@ -27,7 +27,7 @@
 
 struct waiting {
 	uint64_t revision, token;
-	json_t *errors;
+	json_t *errors, *warnings;
 };
 
 struct sync {
@@ -61,8 +61,10 @@ struct sync *sync_create(struct control *control)
 
 static void drop_waiting(struct sync *s)
 {
-	for (unsigned i = 0; i < s->n_waiting; i++)
+	for (unsigned i = 0; i < s->n_waiting; i++) {
 		json_decref(s->waiting[i].errors);
+		json_decref(s->waiting[i].warnings);
+	}
 	s->n_waiting = 0;
 }
 
@@ -296,23 +298,27 @@ static void change_done(struct sync *s)
 	if (s->n_waiting == WAITING_MAX) {
 		/* The oldest is told by the ones after it. */
 		json_decref(s->waiting[0].errors);
+		json_decref(s->waiting[0].warnings);
 		memmove(&s->waiting[0], &s->waiting[1], sizeof(s->waiting) - sizeof(s->waiting[0]));
 		s->n_waiting--;
 	}
 	w = &s->waiting[s->n_waiting++];
-	*w = (struct waiting){s->open_revision, grace_start(s->control->edge), apply_errors(s->control->apply)};
+	*w = (struct waiting){s->open_revision, grace_start(s->control->edge), apply_errors(s->control->apply),
+			      json_deep_copy(apply_warnings(s->control->apply))};
 }
 
 static void answer(struct sync *s, struct waiting *w)
 {
-	json_t *params = json_pack("{s:s,s:s,s:I,s:O}", "edge_id", s->control->edge->config.edge_id, "instance",
-				   s->control->instance, "revision", (json_int_t)w->revision, "errors", w->errors);
+	json_t *params = json_pack("{s:s,s:s,s:I,s:O,s:O}", "edge_id", s->control->edge->config.edge_id, "instance",
+				   s->control->instance, "revision", (json_int_t)w->revision, "errors", w->errors,
+				   "warnings", w->warnings);
 
 	s->status.applied = w->revision;
 	if (params && s->client && s->subscribed)
 		ipc_client_notify(s->client, "sync.applied", params);
 	json_decref(params);
 	json_decref(w->errors);
+	json_decref(w->warnings);
 }
 
 static void answer_all(struct sync *s)

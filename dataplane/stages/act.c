@@ -7,7 +7,6 @@
 #include "dataplane/stages/fragments.h"
 #include "dataplane/stages/icmp_error.h"
 #include "dataplane/stages/inner.h"
-#include "dataplane/stages/story.h"
 #include "lib/wg/wire.h"
 
 #define NS_PER_TICK (1000000000ull / FLOW_TICKS_PER_S)
@@ -16,17 +15,17 @@ static void account_packet(struct worker *w, const struct rte_mbuf *m)
 {
 	const struct pkt_meta *meta = pkt_meta_const(m);
 	struct flow_entry *f = meta->flow;
-	bool up = meta->direction == PKT_UP;
+	bool up = meta->direction == PKT_UP, alive = true;
 
 	if (f->key.proto == INNER_TCP && !(meta->flags & (PKT_LATER_FRAGMENT | PKT_ICMP_ERROR))) {
 		struct flow_tcp_step step = flow_tcp_next(f->tcp_state, meta->tcp_flags, up);
 
-		if (step.new_start)
-			story_restarted(w, f);
-		if (step.fits)
-			f->tcp_state = step.state;
+		/* out of state: it passes, for endpoints answer such segments (RFC 5961), but keeps nothing alive */
+		alive = step.fits;
+		f->tcp_state = step.state;
 	}
-	f->last_seen = (uint32_t)(w->now_ns / NS_PER_TICK);
+	if (alive)
+		f->last_seen = (uint32_t)(w->now_ns / NS_PER_TICK);
 	if (up) {
 		f->packets_up++;
 		f->bytes_up += m->data_len;

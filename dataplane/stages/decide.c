@@ -1,91 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Stage decide: a packet without a flow, or with one decided under older tables, is decided before it goes anywhere:
 // destination, route, verdict, connector. Blocked packets never leave (decision 9).
-#include "dataplane/stages/stage.h"
+#include "dataplane/stages/decide.h"
 
 #include "dataplane/peers.h"
 #include "dataplane/stages/icmp_error.h"
-#include "dataplane/stages/inner.h"
+#include "dataplane/stages/limits.h"
+#include "dataplane/stages/refuse.h"
 #include "dataplane/stages/story.h"
-#include "dataplane/tables/device_table.h"
-#include "dataplane/tables/route_table.h"
+#include "dataplane/stages/verdict.h"
 
-/* Decision 14: for so long after start a mid-stream packet may bring its flow back. */
-#define RECREATE_WINDOW_NS (120ull * 1000 * 1000 * 1000)
-
-/* Everything that a decision is made of; one lookup each. */
-struct decision {
-	const struct client_record *client;
-	const struct account_record *account;
-	const struct vnet_record *vnet;
-	const struct tunnel_record *tunnel;
-	const uint8_t *client_address;
-};
-
-static bool in_recreate_window(const struct worker *w)
-{
-	return w->now_ns - w->edge->started_ns < RECREATE_WINDOW_NS;
-}
-
-static bool is_edge_address(const struct account_record *account, const struct flow_key *key)
-{
-	return key->family == 4 ? account->has_edge_v4 && memcmp(account->edge_v4, key->remote_addr, 4) == 0
-				: account->has_edge_v6 && memcmp(account->edge_v6, key->remote_addr, 16) == 0;
-}
-
-static bool is_device_address(const struct edge *edge, uint32_t account, const struct flow_key *key)
-{
-	struct device_key device;
-	uint32_t v4;
-
-	if (key->family == 4) {
-		memcpy(&v4, key->remote_addr, 4);
-		device_key_v4(&device, account, v4);
-	} else {
-		device_key_v6(&device, account, key->remote_addr);
-	}
-	return device_lookup(edge->devices, &device) != DEVICE_NONE;
-}
-
-static uint32_t route_of(const struct edge *edge, const struct vnet_record *vnet, const struct flow_key *key)
-{
-	uint32_t v4;
-
-	if (key->family == 6)
-		return route_lookup_v6(edge->routes, vnet->index, key->remote_addr);
-	memcpy(&v4, key->remote_addr, 4);
-	return route_lookup_v4(edge->routes, vnet->index, v4);
-}
-
-/*
- * Evaluates the flow's key against the tables, in the client's direction whichever way the packet goes.
- * DROP_REASON_COUNT: it may pass, and d is whole.
- */
-static enum drop_reason evaluate(struct worker *w, const struct flow_key *key, struct decision *d)
-{
-	const struct records *r = w->edge->records;
-	uint32_t tunnel;
-
-	d->client = client_get(r, key->client);
-	if (d->client == NULL || !d->client->enabled)
-		return DROP_peer_disabled;
-	d->account = account_get(r, d->client->account);
-	d->vnet = vnet_get(r, d->client->vnet);
-	if (d->account == NULL || d->vnet == NULL)
-		return DROP_no_route;
-	d->client_address = key->family == 4 ? d->client->v4 : d->client->v6;
-	if (is_edge_address(d->account, key))
-		return DROP_to_edge;
-	if (is_device_address(w->edge, d->account->index, key))
-		return DROP_client_to_client;
-	tunnel = route_of(w->edge, d->vnet, key);
-	d->tunnel = tunnel == ROUTE_NONE ? NULL : tunnel_get(r, tunnel);
-	if (d->tunnel == NULL || d->tunnel->account != d->account->index)
-		return DROP_no_route;
-	if (!d->account->default_allow)
-		return DROP_policy_block;
-	return DROP_REASON_COUNT;
-}
+#define NS_PER_TICK (1000000000ull / FLOW_TICKS_PER_S)
 
 /* A connector and session for the flow. Within the restart window the pick ignores liveness, so that a flow comes
  * back to the connector that has its state. */
@@ -98,33 +23,6 @@ static enum drop_reason choose(struct worker *w, const struct flow_key *key, con
 	return *session == RECORD_NONE ? DROP_no_connector : DROP_REASON_COUNT;
 }
 
-static void stamp_generations(struct worker *w, struct flow_entry *f, const struct decision *d)
-{
-	f->gen_policy = d->account->policy_generation;
-	f->gen_client = d->client->generation;
-	f->gen_routes = d->vnet->routes_generation;
-	f->revision = d->account->policy_revision;
-	f->rule = RECORD_NONE;
-	f->tunnel = d->tunnel->index;
-	f->verdict = FLOW_VERDICT_ALLOW;
-	story_decided(w, f);
-}
-
-static bool is_current(const struct worker *w, const struct flow_entry *f)
-{
-	const struct records *r = w->edge->records;
-	const struct client_record *client = client_get(r, f->key.client);
-	const struct account_record *account;
-	const struct vnet_record *vnet;
-
-	if (client == NULL || client->generation != f->gen_client)
-		return false;
-	account = account_get(r, client->account);
-	vnet = vnet_get(r, client->vnet);
-	return account != NULL && vnet != NULL && account->policy_generation == f->gen_policy &&
-	       vnet->routes_generation == f->gen_routes;
-}
-
 /* The session that carries the flow is still up. */
 static bool session_usable(const struct worker *w, const struct flow_entry *f)
 {
@@ -135,41 +33,86 @@ static bool session_usable(const struct worker *w, const struct flow_entry *f)
 	       connector_alive(w->edge, record->connector);
 }
 
-/* A flow is there: decide again where tables moved on, choose again where its connector is gone. */
-static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, struct flow_entry *f)
+/* Decisions 13 and 14: any session of this tunnel, and of no other. */
+static bool comes_from(const struct worker *w, const struct pkt_meta *meta, uint32_t tunnel)
 {
-	bool current = is_current(w, f), down = meta->direction == PKT_DOWN;
-	enum drop_reason reason;
+	const struct peer_record *from = peer_record_get(w->edge->records, meta->peer);
+
+	return from != NULL && from->tunnel == tunnel;
+}
+
+static enum drop_reason wrong_tunnel(const struct pkt_meta *meta)
+{
+	return meta->flags & PKT_ICMP_ERROR ? DROP_icmp_no_flow : DROP_flow_wrong_tunnel;
+}
+
+static void allow(struct worker *w, struct flow_entry *f, const struct decision *d)
+{
+	if (d->tunnel->index != f->tunnel)
+		f->session = RECORD_NONE;
+	verdict_stamp(f, d);
+	f->tunnel = d->tunnel->index;
+	limits_set_verdict(w, f, FLOW_VERDICT_ALLOW);
+	story_decided(w, f);
+}
+
+/* Kept for a moment, so that its next packets need no decision. What no rule decided is looked at again each time. */
+static void block(struct worker *w, struct flow_entry *f, const struct decision *d, enum drop_reason reason)
+{
+	limits_set_verdict(w, f, FLOW_VERDICT_BLOCK);
+	f->timeout_class = FLOW_CLASS_BLOCKED;
+	f->last_seen = (uint32_t)(w->now_ns / NS_PER_TICK);
+	f->gen_client = 0; /* never current */
+	if (reason != DROP_policy_block)
+		return;
+	verdict_stamp(f, d);
+	f->tunnel = d->tunnel->index;
+	f->flags = (uint8_t)((f->flags & ~FLOW_FLAG_SILENT) | (d->silent ? FLOW_FLAG_SILENT : 0));
+	story_decided(w, f);
+}
+
+static enum drop_reason decide_again(struct worker *w, struct flow_entry *f, struct decision *d, struct denial *why)
+{
+	enum drop_reason reason = verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, d);
+
+	if (reason == DROP_REASON_COUNT) {
+		allow(w, f, d);
+		return reason;
+	}
+	why->cut = f->verdict == FLOW_VERDICT_ALLOW;
+	block(w, f, d, reason);
+	return reason;
+}
+
+/* A flow is there: decide again where tables moved on, choose again where its connector is gone. */
+static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, struct flow_entry *f, struct denial *why)
+{
+	bool current = verdict_is_current(w, f), down = meta->direction == PKT_DOWN;
+	enum drop_reason reason = DROP_REASON_COUNT;
 	struct decision d;
 
-	if (current && f->verdict == FLOW_VERDICT_BLOCK)
-		return DROP_policy_block;
-	if (!current) {
-		reason = evaluate(w, &f->key, &d);
-		if (reason != DROP_REASON_COUNT) {
-			f->verdict = FLOW_VERDICT_BLOCK;
-			f->timeout_class = FLOW_CLASS_BLOCKED;
-			return reason;
-		}
-		if (d.tunnel->index != f->tunnel)
-			f->session = RECORD_NONE;
-		stamp_generations(w, f, &d);
+	if (!current)
+		reason = decide_again(w, f, &d, why);
+	else if (f->verdict == FLOW_VERDICT_BLOCK)
+		reason = DROP_policy_block;
+	if (down && !comes_from(w, meta, f->tunnel) && (reason == DROP_REASON_COUNT || reason == DROP_policy_block))
+		return wrong_tunnel(meta);
+	if (reason != DROP_REASON_COUNT) {
+		meta->rule = f->rule;
+		why->silent = f->flags & FLOW_FLAG_SILENT;
+		f->last_seen = (uint32_t)(w->now_ns / NS_PER_TICK);
+		return reason;
 	}
 	if (down) {
-		const struct peer_record *from = peer_record_get(w->edge->records, meta->peer);
-
-		/* decision 13 and 14: any session of the flow's tunnel, and of no other */
-		if (from == NULL || from->tunnel != f->tunnel)
-			return meta->flags & PKT_ICMP_ERROR ? DROP_icmp_no_flow : DROP_flow_wrong_tunnel;
 		if ((f->flags & FLOW_FLAG_MID_STREAM) || !session_usable(w, f))
 			f->session = meta->peer;
 		return DROP_REASON_COUNT;
 	}
 	if (f->session != RECORD_NONE && session_usable(w, f))
 		return DROP_REASON_COUNT;
-	if (current && evaluate(w, &f->key, &d) != DROP_REASON_COUNT)
+	if (current && verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, &d) != DROP_REASON_COUNT)
 		return DROP_no_route;
-	return choose(w, &f->key, &d, f->flags & FLOW_FLAG_MID_STREAM && in_recreate_window(w), &f->session);
+	return choose(w, &f->key, &d, f->flags & FLOW_FLAG_MID_STREAM && decide_in_recreate_window(w), &f->session);
 }
 
 /* The TCP state a new flow begins in; false when this packet cannot begin one. */
@@ -190,69 +133,154 @@ static bool first_tcp_state(const struct pkt_meta *meta, struct flow_entry *f)
 	return f->tcp_state != FLOW_TCP_NONE;
 }
 
-static bool is_mid_stream(const struct pkt_meta *meta)
+/* What the private side may begin with: a bare SYN, a datagram, an echo request. */
+static bool is_opening(const struct rte_mbuf *m)
 {
-	return meta->key.proto == INNER_TCP && !(meta->tcp_flags & FLOW_TCP_FLAG_SYN);
+	const struct pkt_meta *meta = pkt_meta_const(m);
+	const uint8_t type = rte_pktmbuf_mtod(m, const uint8_t *)[meta->l4_offset];
+
+	switch (meta->proto) {
+	case INNER_TCP:
+		return (meta->tcp_flags & (FLOW_TCP_FLAG_SYN | FLOW_TCP_FLAG_ACK | FLOW_TCP_FLAG_RST | FLOW_TCP_FLAG_FIN)) ==
+		       FLOW_TCP_FLAG_SYN;
+	case INNER_UDP:
+		return true;
+	case INNER_ICMP:
+		return type == 8;
+	default:
+		return type == 128;
+	}
 }
 
-/* No flow yet. From a client: it may open one. From a connector: only back, in the window after a restart. */
-static enum drop_reason open_flow(struct worker *w, struct pkt_meta *meta)
+/* A fresh entry for the packet's key: in place of the ended flow that has it, or a new one. NULL: the table is full. */
+static struct flow_entry *begin(struct worker *w, struct pkt_meta *meta)
 {
-	bool down = meta->direction == PKT_DOWN;
+	struct flow_entry *f = meta->flow;
+
+	if (f == NULL) {
+		f = flow_insert(w->flows, &meta->key, meta->flow_hash);
+		if (f == NULL)
+			return NULL;
+	} else { /* not removed: earlier packets of this burst still point to it */
+		story_restarted(w, f);
+		w->counters.flows_ended++;
+		f->packets_up = f->bytes_up = f->packets_down = f->bytes_down = 0;
+		f->tcp_state = FLOW_TCP_NONE;
+	}
+	f->flags = 0;
+	f->session = RECORD_NONE;
+	f->start_ns = w->now_ns;
+	w->counters.flows_created++;
+	return f;
+}
+
+/* A refused beginning of a client: kept where there is room. */
+static void keep_blocked(struct worker *w, struct pkt_meta *meta, const struct decision *d)
+{
+	struct flow_entry *f;
+
+	if ((meta->flags & PKT_LATER_FRAGMENT) ||
+	    (meta->flow == NULL && !limits_may_keep_blocked(w, meta->key.client)))
+		return;
+	f = begin(w, meta);
+	if (f != NULL)
+		block(w, f, d, DROP_policy_block);
+}
+
+/*
+ * Whether the packet may open the flow, and as whose: a client may by the rules; the private side where a rule lets it; and
+ * in the window after a restart either may bring back what either had opened.
+ */
+static enum drop_reason may_open(struct worker *w, const struct rte_mbuf *m, struct decision *d, bool *from_private)
+{
+	const struct pkt_meta *meta = pkt_meta_const(m);
+	bool back = decide_in_recreate_window(w) && decide_is_mid_stream(meta), down = meta->direction == PKT_DOWN;
+	enum drop_reason reason;
+
+	if (down && !back && ((meta->flags & PKT_LATER_FRAGMENT) || !is_opening(m)))
+		return DROP_no_flow;
+	*from_private = down && !back;
+	reason = verdict_of(w, &meta->key, *from_private, d);
+	if (back && reason == DROP_policy_block && verdict_of(w, &meta->key, true, d) == DROP_REASON_COUNT) {
+		*from_private = true;
+		reason = DROP_REASON_COUNT;
+	}
+	if (down && (reason == DROP_policy_block || reason == DROP_no_route))
+		return DROP_no_flow;
+	return reason;
+}
+
+/* No flow yet, or one that has ended and whose ports begin anew. */
+static enum drop_reason open_flow(struct worker *w, struct rte_mbuf *m, struct denial *why)
+{
+	struct pkt_meta *meta = pkt_meta(m);
+	bool down = meta->direction == PKT_DOWN, from_private = false;
+	struct flow_entry *f, first = {0};
 	uint32_t session = meta->peer;
 	enum drop_reason reason;
-	struct flow_entry *f, first = {0};
 	struct decision d;
 
 	if (meta->flags & PKT_ICMP_ERROR)
 		return DROP_icmp_no_flow;
-	/* only TCP shows that it is mid-stream; anything else from the private side could be a beginning */
-	if (down && (!in_recreate_window(w) || !is_mid_stream(meta)))
-		return DROP_no_flow;
-	reason = evaluate(w, &meta->key, &d);
+	reason = may_open(w, m, &d, &from_private);
+	if (reason == DROP_policy_block) {
+		meta->rule = d.rule;
+		why->silent = d.silent;
+		keep_blocked(w, meta, &d);
+	}
 	if (reason != DROP_REASON_COUNT)
-		return down && reason == DROP_no_route ? DROP_no_flow : reason;
-	if (down) {
-		const struct peer_record *from = peer_record_get(w->edge->records, meta->peer);
-
-		if (from == NULL || from->tunnel != d.tunnel->index)
-			return DROP_flow_wrong_tunnel;
-	} else {
-		reason = choose(w, &meta->key, &d, is_mid_stream(meta) && in_recreate_window(w), &session);
+		return reason;
+	if (down && !comes_from(w, meta, d.tunnel->index))
+		return DROP_flow_wrong_tunnel;
+	if (meta->flags & PKT_LATER_FRAGMENT) /* its first one opened nothing */
+		return DROP_fragment_no_first;
+	if (!first_tcp_state(meta, &first))
+		return DROP_no_flow;
+	if (!down) {
+		reason = choose(w, &meta->key, &d, decide_is_mid_stream(meta) && decide_in_recreate_window(w), &session);
 		if (reason != DROP_REASON_COUNT)
 			return reason;
 	}
-	if (!first_tcp_state(meta, &first))
-		return DROP_no_flow;
-	f = flow_insert(w->flows, &meta->key, meta->flow_hash);
+	if (!limits_may_open(w, meta->key.client))
+		return DROP_client_flow_limit;
+	f = begin(w, meta);
 	if (f == NULL)
 		return DROP_flow_table_full;
 	f->tcp_state = first.tcp_state;
-	f->flags = first.flags;
+	f->flags = (uint8_t)(first.flags | (from_private ? FLOW_FLAG_FROM_REMOTE : 0));
+	allow(w, f, &d);
 	f->session = session;
-	f->start_ns = w->now_ns;
-	stamp_generations(w, f, &d);
 	meta->flow = f;
-	w->counters.flows_created++;
 	return DROP_REASON_COUNT;
 }
 
-/* Tells the sender where an ICMP error is due (RFC 1812 5.2.7.1, RFC 4443 3.1); silence where policy decided. */
-static void answer(struct worker *w, const struct rte_mbuf *m, enum drop_reason reason)
+/* A SYN on a flow that has ended is a new connection on old ports, maybe the other way round: it is decided as new. */
+static bool is_new_start(const struct pkt_meta *meta, const struct flow_entry *f)
 {
-	const struct pkt_meta *meta = pkt_meta_const(m);
+	return meta->key.proto == INNER_TCP && (meta->tcp_flags & FLOW_TCP_FLAG_SYN) &&
+	       !(meta->flags & (PKT_LATER_FRAGMENT | PKT_ICMP_ERROR)) &&
+	       flow_tcp_next(f->tcp_state, meta->tcp_flags, meta->direction == PKT_UP).new_start;
+}
 
-	if (meta->direction != PKT_UP)
-		return;
-	/* just after a start, connectors are on their way back: a running connection should wait, not end */
-	if (reason == DROP_no_connector && is_mid_stream(meta) && in_recreate_window(w))
-		return;
-	if (reason == DROP_no_route)
-		icmp_error_send(w, m, ICMP_ERROR_NO_ROUTE, 0);
-	else if (reason == DROP_no_connector)
-		icmp_error_send(w, m, ICMP_ERROR_HOST_UNREACHABLE, 0);
-	else if (reason == DROP_client_to_client)
-		icmp_error_send(w, m, ICMP_ERROR_PROHIBITED, 0);
+static struct denial decide(struct worker *w, struct rte_mbuf *m)
+{
+	struct denial why = {.reason = DROP_REASON_COUNT};
+	struct pkt_meta *meta = pkt_meta(m);
+	const struct client_record *client;
+
+	meta->rule = RECORD_NONE;
+	if (meta->flow == NULL) /* an earlier packet of this burst may have made it */
+		meta->flow = flow_lookup(w->flows, &meta->key, meta->flow_hash);
+	if (meta->flow != NULL && !is_new_start(meta, meta->flow))
+		why.reason = check_flow(w, meta, meta->flow, &why);
+	else
+		why.reason = open_flow(w, m, &why);
+	if (why.reason != DROP_REASON_COUNT)
+		return why;
+	client = client_get(w->edge->records, meta->key.client);
+	if (client == NULL || !limits_may_pass(w, m, client))
+		why.reason = DROP_client_rate;
+	return why;
 }
 
 unsigned stage_decide(struct worker *w, struct rte_mbuf **pkts, unsigned n)
@@ -261,22 +289,17 @@ unsigned stage_decide(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
-		struct pkt_meta *meta = pkt_meta(m);
-		enum drop_reason reason;
+		struct denial why = decide(w, m);
 
-		meta->rule = RECORD_NONE;
-		if (meta->flow == NULL) /* an earlier packet of this burst may have made it */
-			meta->flow = flow_lookup(w->flows, &meta->key, meta->flow_hash);
-		reason = meta->flow != NULL ? check_flow(w, meta, meta->flow) : open_flow(w, meta);
-		if (reason == DROP_to_edge && icmp_echo_reply(w, m))
+		if (why.reason == DROP_to_edge && icmp_echo_reply(w, m))
 			continue;
-		story_verdict(w, meta, reason);
-		if (reason == DROP_REASON_COUNT) {
+		story_verdict(w, pkt_meta(m), why.reason);
+		if (why.reason == DROP_REASON_COUNT) {
 			pkts[kept++] = m;
 			continue;
 		}
-		answer(w, m, reason);
-		worker_drop(w, m, reason);
+		refuse_answer(w, m, &why);
+		worker_drop(w, m, why.reason);
 	}
 	return kept;
 }

@@ -90,7 +90,9 @@ void migrate_in(struct worker *w, struct message *msg)
 	for (unsigned i = 0; i < 3; i++)
 		w->sessions_live += sessions[i] != NULL;
 	for (uint32_t i = 0; i < msg->migrate.n_flows; i++) {
-		if (flow_import(w->flows, &msg->migrate.flows[i]) != NULL)
+		/* refusals are made anew where the client is now */
+		if (msg->migrate.flows[i].verdict == FLOW_VERDICT_BLOCK ||
+		    flow_import(w->flows, &msg->migrate.flows[i]) != NULL)
 			continue;
 		story_lost(w, &msg->migrate.flows[i]);
 		lost++;

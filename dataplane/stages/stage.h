@@ -110,6 +110,7 @@ struct worker {
 	bool tx_pending;
 	uint64_t aged_ns;
 	void *flow_memory;
+	struct client_state *clients; /* by client index (limits.h) */
 	uint64_t unknown_index_tat_ns, icmp_tat_ns; /* GCRA states */
 	struct flow_ring *log; /* this worker's ring of the flow log; NULL: off */
 	struct story *story;

@@ -2,8 +2,8 @@
 /*
  * The story of a flow: what the flow log is told of it. The stages call one line each:
  *
- *   decide   story_verdict for each packet, story_decided when tables were asked
- *   act      story_restarted when a SYN takes a flow's ports again
+ *   decide   story_verdict for each packet, story_decided when tables were asked, story_restarted when a SYN takes a flow's
+ *            ports again
  *   worker   story_aged, story_turn, story_stop;  migrate: story_lost
  *
  * All on the worker that owns the flow; no lock, no allocation, no system call. A record that finds the ring full is
@@ -39,7 +39,7 @@ static inline void story_verdict(struct worker *w, const struct pkt_meta *meta, 
 
 /* The flow ends here and now; it may begin again with its next packet. */
 void story_end(struct worker *w, struct flow_entry *f, enum flow_end why);
-/* A SYN on a flow that had finished: one story ends, the next begins. */
+/* A SYN on a flow that had finished: its story ends; the next begins where that one is allowed. */
 void story_restarted(struct worker *w, struct flow_entry *f);
 /* The flow was silent for too long and is about to be removed. */
 void story_aged(struct worker *w, const struct flow_entry *f);

@@ -19,6 +19,7 @@
 
 #include "dataplane/outer/outer.h"
 #include "dataplane/ports/port.h"
+#include "dataplane/stages/limits.h"
 #include "dataplane/stages/story.h"
 #include "dataplane/stages/turn_clock.h"
 #include "lib/log.h"
@@ -288,6 +289,10 @@ static bool make_parts(struct worker *w)
 		log_error("worker %u: no memory for the flow log", w->id);
 		return false;
 	}
+	if (!limits_create(w, &flows.hooks)) {
+		log_error("worker %u: no memory for %u clients", w->id, w->edge->records->max_clients);
+		return false;
+	}
 	randombytes_buf(flows.secret, sizeof(flows.secret));
 	w->flow_memory = rte_zmalloc("flows", flow_table_size(flows.capacity), 64);
 	w->flows = w->flow_memory == NULL ? NULL : flow_table_init(w->flow_memory, &flows);
@@ -345,6 +350,7 @@ void worker_destroy(struct worker *w)
 	aead_destroy(w->aead);
 	story_destroy(w);
 	rte_free(w->flow_memory);
+	rte_free(w->clients);
 	rte_free(w);
 }
 

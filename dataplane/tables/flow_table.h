@@ -38,6 +38,7 @@ enum flow_verdict {
 #define FLOW_FLAG_FROM_REMOTE 0x01 /* the private side sent the first packet */
 #define FLOW_FLAG_MID_STREAM  0x02 /* taken up without its beginning */
 #define FLOW_FLAG_LOGGED      0x04 /* its start is in the flow log */
+#define FLOW_FLAG_SILENT      0x08 /* blocked: its packets are not answered */
 
 /** An entry: first line read for each packet, second line written for each packet, third line seldom. */
 struct flow_entry {

@@ -272,10 +272,9 @@ static void policy_change(void **state)
 	(void)state;
 	udp_up(6000);
 	next_is("start");
-	account()->default_allow = false;
-	account()->policy_generation++;
+	testbed_rules(bed, 0, false, NULL, 0);
 	account()->policy_revision = 9;
-	assert_int_equal(udp_up(6000), 0);
+	assert_int_equal(udp_up(6000), 1); /* "prohibited" to the client */
 	next_is("end");
 	ends("policy_change");
 	assert_string_equal(field("verdict"), "block");
@@ -287,13 +286,12 @@ static void policy_change(void **state)
 	assert_int_equal(number("count"), 1);
 	assert_int_equal(number("revision"), 9);
 	for (unsigned i = 0; i < 50; i++)
-		assert_int_equal(udp_up((uint16_t)(6000 + i % 7)), 0);
+		udp_up((uint16_t)(6000 + i % 7));
 	no_more(); /* decision 15: the first at once, the others once a second */
 	until_line("blocked");
 	assert_int_equal(number("count"), 50);
 	no_more();
-	account()->default_allow = true;
-	account()->policy_generation++;
+	testbed_rules(bed, 0, true, NULL, 0);
 	assert_int_equal(udp_up(6000), 1);
 	next_is("start");
 	settings()->flow_timeout_udp_s = 0;
@@ -419,7 +417,6 @@ static void ring_full(void **state)
 
 	(void)state;
 	settings()->flow_timeout_udp_s = 3600;
-	account()->default_allow = true;
 	for (unsigned round = 0; round < 2; round++) {
 		for (unsigned i = 0; i < 2100; i++) {
 			assert_int_equal(tcp_up(SYN, 0), 1);

@@ -156,7 +156,7 @@ static void add_account(struct testbed *bed, uint32_t index)
 	struct vnet_record *v = record(sizeof(*v));
 
 	a->index = index;
-	a->default_allow = true;
+	a->policy_ready = true;
 	a->has_edge_v4 = a->has_edge_v6 = true;
 	inet_pton(AF_INET, "100.96.0.1", a->edge_v4);
 	inet_pton(AF_INET6, "fd00:a::1", a->edge_v6);
@@ -165,6 +165,7 @@ static void add_account(struct testbed *bed, uint32_t index)
 	v->account = index;
 	bed->edge.records->accounts[index] = a;
 	bed->edge.records->vnets[index] = v;
+	testbed_rules(bed, index, true, NULL, 0);
 	add_card(bed, CARD_ACCOUNT, index, a->id, a->id, "", NULL);
 	snprintf(v->id, sizeof(v->id), "vnet-%u", index);
 	add_card(bed, CARD_VNET, index, v->id, v->id, "", NULL);
@@ -207,7 +208,9 @@ static void add_client(struct testbed *bed, uint32_t index, uint32_t account, ui
 	c->peers[0] = add_peer(bed, PEER_CLIENT, index, account, peer);
 	c->peers[1] = RECORD_NONE;
 	snprintf(c->id, sizeof(c->id), "client-%u", index);
+	c->identity = POLICY_IDENTITY_NONE;
 	bed->edge.records->clients[index] = c;
+	testbed_identity(bed, index, NULL, NULL, NULL);
 	add_card(bed, CARD_CLIENT, index, c->id, c->id, "", c->v4);
 	p = (struct peer_record *)(uintptr_t)bed->edge.records->peers[peer];
 	p->has_v4 = p->has_v6 = true;
@@ -282,25 +285,36 @@ static void make_pools(struct edge *edge)
 	need(edge->mbuf_pool && edge->message_pool && edge->control_inbox, "pools");
 }
 
+/* No cap of a client is reached by what tests and benches do, but for those that set their own. */
+static void open_caps(struct settings_record *s)
+{
+	s->client_max_flows = UINT32_MAX;
+	s->client_new_flows_per_second = 1000000000;
+}
+
 static void make_tables(struct edge *edge, unsigned clients, unsigned n_routes)
 {
+	struct policy_limits policy = POLICY_LIMITS_DEFAULT;
 	struct device_config devices = {.capacity = 2 * clients + 64};
 	struct route_config routes = {.vnets = 4, .routes = 1024 + n_routes};
 	static struct peer_index index;
 	uint8_t key[32];
 
+	policy.accounts = policy.vnets = 4;
 	randombytes_buf(devices.secret, sizeof(devices.secret));
 	randombytes_buf(key, sizeof(key));
 	edge->devices = device_table_create(&devices);
+	edge->policy = policy_create(&policy, (struct retire_ops){0});
 	edge->routes = route_table_create(&routes);
-	need(edge->devices && edge->routes, "tables");
+	need(edge->devices && edge->routes && edge->policy, "tables");
 	need(peer_index_init(&index, 0, 0, edge->n_workers, edge->config.cap_sessions, key) == 0, "index");
 	edge->index = &index;
-	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers);
+	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers, 4 * 64);
 	edge->sessions = rte_zmalloc(NULL, (size_t)edge->n_workers * edge->config.cap_sessions * sizeof(struct session), 64);
 	edge->peers = rte_zmalloc(NULL, edge->config.cap_peers * sizeof(struct peer), 64);
 	edge->connector_live = calloc(8, 1);
 	need(edge->records && edge->sessions && edge->peers && edge->connector_live, "arrays");
+	open_caps((struct settings_record *)(uintptr_t)edge->records->settings);
 }
 
 static void make_tunnels(struct testbed *bed, uint32_t first_peer)
@@ -353,7 +367,7 @@ static void make_sessions(struct testbed *bed)
 static void make_log(struct testbed *bed, unsigned clients, bool no_log)
 {
 	const uint32_t capacity[CARD_KINDS] = {[CARD_ACCOUNT] = 4, [CARD_VNET] = 4, [CARD_TUNNEL] = 8,
-					       [CARD_CLIENT] = clients + 1, [CARD_CONNECTOR] = 8, [CARD_RULE] = 64};
+					       [CARD_CLIENT] = clients + 1, [CARD_CONNECTOR] = 8, [CARD_RULE] = 256};
 	const struct flow_log_config config = {.workers = bed->edge.n_workers};
 
 	bed->edge.cards = cards_create(capacity);
@@ -485,6 +499,8 @@ void testbed_destroy(struct testbed *bed)
 	records_destroy(edge->records);
 	route_table_destroy(edge->routes);
 	device_table_destroy(edge->devices);
+	policy_destroy(edge->policy);
+	testbed_rules_free();
 	rte_free(edge->sessions);
 	rte_free(edge->peers);
 	free(edge->connector_live);

@@ -16,6 +16,7 @@
 
 #include "dataplane/flowlog/flowlog.h"
 #include "dataplane/stages/stage.h"
+#include "dataplane/tables/policy.h"
 
 #define TESTBED_FRAMES  1024 /* sent frames kept until testbed_clear; more are refused as by a full port */
 #define TESTBED_TUNNELS 3
@@ -93,6 +94,24 @@ void testbed_remove_route(struct testbed *bed, uint32_t vnet, const char *networ
 uint64_t testbed_drops(const struct testbed *bed, enum drop_reason reason);
 /* True when rx = (tx − originated) + kernel + consumed + drops over everything. */
 bool testbed_conserved(const struct testbed *bed);
+
+/* A rule as people write it; expressions NULL: always true. Its index is its place in the array. */
+struct bed_rule {
+	const char *name, *traffic, *identity, *posture;
+	enum policy_filter filter;
+	enum policy_action action;
+	bool silent;
+};
+
+/* Sets all rules of the account (precedence: their order) and its default action; its flows decide again. */
+void testbed_rules(struct testbed *bed, uint32_t account, bool default_allow, const struct bed_rule *rules, size_t n);
+/* Makes the IP list what `items` (NULL-terminated) say; the account's flows decide again. */
+void testbed_list(struct testbed *bed, uint32_t account, const char *id, const char *const *items);
+/* Gives client i another identity: e-mail, one group, one posture check that is passed (each may be NULL). */
+void testbed_identity(struct testbed *bed, uint32_t client, const char *email, const char *group, const char *passed);
+
+/* Frees what the rules of all beds point into; testbed_destroy calls it. */
+void testbed_rules_free(void);
 
 /* Inner packets. Addresses in text; returns the length. */
 unsigned packet_udp4(uint8_t *p, const char *src, const char *dst, uint16_t sport, uint16_t dport, unsigned payload);

@@ -466,21 +466,22 @@ static void migration(void **state)
 /* Decisions 6 and 11: a change of generation makes the next packet decide again. */
 static void redecide(void **state)
 {
-	struct account_record *account = (struct account_record *)(uintptr_t)bed->edge.records->accounts[0];
 	struct client_record *client = (struct client_record *)(uintptr_t)bed->edge.records->clients[0];
-	uint8_t p[1500];
+	uint8_t p[1500], q[1500];
+	uint64_t before;
 	unsigned len = packet_udp4(p, "100.96.0.10", "198.51.100.101", 5000, 53, 8);
 
 	(void)state;
 	assert_int_equal(pass(&bed->clients[0], p, len), 1);
-	account->default_allow = false;
-	account->policy_generation++;
-	drops(&bed->clients[0], p, len, DROP_policy_block);
-	drops(&bed->clients[0], p, len, DROP_policy_block);
+	testbed_rules(bed, 0, false, NULL, 0);
+	before = testbed_drops(bed, DROP_policy_block);
+	assert_int_equal(pass(&bed->clients[0], p, len), 1); /* "prohibited" to the client, nothing to the connector */
+	assert_true(testbed_open(bed, 0, &bed->clients[0], q) > 0);
+	assert_int_equal(q[20] << 8 | q[21], 0x030d);
+	assert_int_equal(testbed_drops(bed, DROP_policy_block), before + 1);
 	len = packet_udp4(p, "198.51.100.101", "100.96.0.10", 53, 5000, 8);
 	drops(connector(0, 0), p, len, DROP_policy_block);
-	account->default_allow = true;
-	account->policy_generation++;
+	testbed_rules(bed, 0, true, NULL, 0);
 	len = packet_udp4(p, "100.96.0.10", "198.51.100.101", 5000, 53, 8);
 	assert_int_equal(pass(&bed->clients[0], p, len), 1);
 	client->enabled = false;
