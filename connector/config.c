@@ -47,6 +47,9 @@ static const struct conf_key keys[] = {
 	{.name = "log-level", .type = CONF_CHOICE, .offset = AT(log_level), .choices = level_names},
 	{.name = "mtu", .type = CONF_INT, .offset = AT(mtu), .min = 1280, .max = 9000},
 	{.name = "max-active-flows", .type = CONF_INT, .offset = AT(max_active_flows), .min = 0, .max = 1000000},
+	{.name = "allow", .type = CONF_STRINGS, .offset = AT(allow), .max = FENCE_ENTRIES_MAX},
+	{.name = "deny", .type = CONF_STRINGS, .offset = AT(deny), .max = FENCE_ENTRIES_MAX},
+	{.name = "preserve-source", .type = CONF_BOOL, .offset = AT(preserve_source)},
 	{.name = "warp-routing", .type = CONF_MAP, .offset = AT(warp_routing), .sub = warp_keys},
 	{0},
 };
@@ -270,6 +273,19 @@ static int check_tunnel(const struct connector_config *config, const char *wante
 	return -1;
 }
 
+static int check_fence(struct connector_config *config, char *err, size_t err_len)
+{
+	const char *const *allow = (const char *const *)config->allow.v, *const *deny = (const char *const *)config->deny.v;
+
+	if (fence_allow(&config->fence, allow, config->allow.n, "allow", err, err_len) ||
+	    fence_deny(&config->fence, deny, config->deny.n, "deny", err, err_len))
+		return -1;
+	if (!config->preserve_source || config->mode == CONNECTOR_MODE_TUN)
+		return 0;
+	snprintf(err, err_len, "preserve-source: true needs mode: tun (a userspace stack opens connections of its own)");
+	return -1;
+}
+
 static int check_edge(struct connector_config *config, char *err, size_t err_len)
 {
 	size_t bytes;
@@ -320,7 +336,7 @@ int config_load(struct connector_config *config, const char *file, const char *t
 		snprintf(err, err_len, "metrics: %s is not host:port", config->metrics);
 		return -1;
 	}
-	if (read_credentials(config, err, err_len) || check_edge(config, err, err_len))
+	if (check_fence(config, err, err_len) || read_credentials(config, err, err_len) || check_edge(config, err, err_len))
 		return -1;
 	if (config->tunnel && check_tunnel(config, config->tunnel, file, err, err_len))
 		return -1;
@@ -330,6 +346,7 @@ int config_load(struct connector_config *config, const char *file, const char *t
 void config_free(struct connector_config *config)
 {
 	conf_release(keys, config);
+	fence_free(&config->fence);
 	free(config->account_tag);
 	free(config->tunnel_id);
 	free(config->tunnel_name);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "connector/fence.h"
 #include "lib/conf.h"
 #include "lib/log.h"
 
@@ -29,6 +30,9 @@ struct connector_config {
 	int log_level; /* enum log_level */
 	int64_t mtu;   /* 0: the edge's */
 	int64_t max_active_flows; /* 0: as many as fit */
+	struct conf_strings allow, deny; /* as written; parsed into `fence` */
+	struct fence fence;
+	bool preserve_source; /* mode tun: no masquerade */
 	struct {
 		bool enabled;
 	} warp_routing;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,60 +55,6 @@ static unsigned on_status_ready(void *arg)
 	return connector_live_sessions(arg);
 }
 
-/* From an edge into the private network. */
-static void on_inner(void *arg, struct session *s, const uint8_t *bytes, uint32_t length)
-{
-	struct connector *c = arg;
-	struct packet p;
-
-	if (!packet_parse(bytes, length, &p)) {
-		c->stats.malformed++;
-		return;
-	}
-	if (!packet_may_enter(&p)) {
-		c->stats.refused_address++;
-		return;
-	}
-	if (!p.later && !flows_up(c->flows, &p, s, !c->drain_until_ms, connector_ms(c))) {
-		c->stats.refused_draining += c->drain_until_ms != 0;
-		return;
-	}
-	if (c->stack)
-		c->stack_ops->input(c->stack, &p, connector_ms(c));
-}
-
-static struct session *any_live_session(struct connector *c)
-{
-	for (unsigned l = 0; l < c->link_count; l++)
-		for (unsigned i = 0; i < c->links[l]->count; i++)
-			if (link_live(c->links[l], i, c->now_ns))
-				return &c->links[l]->sessions[i];
-	return NULL;
-}
-
-/* From the private network: to the session that brought the flow, or, where that is gone, to any. */
-static void on_output(void *arg, const uint8_t *bytes, uint32_t length)
-{
-	struct connector *c = arg;
-	struct session *s = NULL;
-	struct flow *flow;
-	struct packet p;
-
-	if (!packet_parse(bytes, length, &p)) {
-		c->stats.malformed++;
-		return;
-	}
-	flow = p.later ? NULL : flows_down(c->flows, &p, connector_ms(c));
-	if (flow)
-		s = flow->session;
-	if (!s || !session_ready(s, c->now_ns))
-		s = any_live_session(c);
-	if (s)
-		session_send(s, bytes, length, c->now_ns);
-	else
-		c->stats.no_session++;
-}
-
 static void on_lost(void *arg, struct link *link)
 {
 	struct connector *c = arg;
@@ -121,7 +68,7 @@ static void on_limits(void *arg, struct ctlmsg *msg)
 {
 	const struct connector *c = arg;
 
-	msg->limits.max_flows = (uint32_t)c->config->max_active_flows;
+	msg->limits.max_flows = c->capacity.flows;
 	msg->limits.active_flows = flows_active(c->flows);
 }
 
@@ -156,7 +103,7 @@ static bool named(const struct registration *r, const char *edge_id)
 
 static void make_stack(struct connector *c, unsigned mtu)
 {
-	const struct stack_callbacks callbacks = {.output = on_output, .arg = c};
+	const struct stack_callbacks callbacks = {.output = path_output, .arg = c};
 	char err[256];
 
 	c->stack = c->stack_ops->create(mtu, &callbacks, err, sizeof(err));
@@ -207,7 +154,7 @@ static void on_signal(struct connector *c)
 		c->stop = true;
 		return;
 	}
-	log_info("draining: no new flows; %u flows have %lu s to end", flows_active(c->flows),
+	log_info("draining: no new flows; %u flows have %lu s to end", flows_busy(c->flows, connector_ms(c)),
 		 (unsigned long)(c->config->grace_ms / 1000));
 	c->drain_until_ms = connector_ms(c) + c->config->grace_ms + 1;
 	c->host.draining = true;
@@ -221,7 +168,7 @@ static void check_drain(struct connector *c)
 
 	if (!c->drain_until_ms)
 		return;
-	left = flows_active(c->flows);
+	left = flows_busy(c->flows, connector_ms(c));
 	if (left && connector_ms(c) < c->drain_until_ms)
 		return;
 	if (left)
@@ -325,6 +272,7 @@ static bool start_registrar(struct connector *c, char *err, size_t err_len)
 		.mode = connector_mode_name(config->mode),
 		.secret = config->secret,
 		.secret_bytes = config->secret_bytes,
+		.preserve_source = config->preserve_source,
 		.mtu = config->mtu ? (unsigned)config->mtu : 1280,
 		.session_keys = (const uint8_t(*)[WG_KEY_BYTES])c->public_keys,
 		.session_key_count = SETTLE_SESSIONS_MAX,
@@ -334,10 +282,28 @@ static bool start_registrar(struct connector *c, char *err, size_t err_len)
 	return c->registrar && add_to_loop(c, registrar_fd(c->registrar), &tag_registrar);
 }
 
+static void set_limits(struct connector *c)
+{
+	uint64_t memory = capacity_memory_bytes("/proc/self/cgroup", "/sys/fs/cgroup");
+	struct rlimit files = {.rlim_cur = 1024};
+	struct capacity *l = &c->capacity;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	*l = capacity_flows((unsigned)c->config->max_active_flows, FLOWS_CAPACITY, memory, files.rlim_cur, c->stack_ops->heavy);
+	if (memory == CAPACITY_NO_MEMORY_LIMIT)
+		log_info("room for %u flows, %u of them TCP (%lu descriptors, no memory limit)", l->flows, l->tcp,
+			 (unsigned long)files.rlim_cur);
+	else
+		log_info("room for %u flows, %u of them TCP (%lu descriptors, memory limit %lu MiB)", l->flows, l->tcp,
+			 (unsigned long)files.rlim_cur, (unsigned long)(memory >> 20));
+	if (l->tcp > capacity_flows(0, FLOWS_CAPACITY, memory, files.rlim_cur, c->stack_ops->heavy).tcp)
+		log_warn("max-active-flows %u is more than the memory limit has room for: each TCP flow may take %u KiB", l->flows,
+			 CAPACITY_TCP_FLOW_KIB);
+}
+
 static bool start(struct connector *c, char *err, size_t err_len)
 {
 	const struct status_source source = {c, on_status_ready, connector_metrics, c->id};
-	int64_t capacity = c->config->max_active_flows;
 	sigset_t signals;
 
 	sigemptyset(&signals);
@@ -346,7 +312,8 @@ static bool start(struct connector *c, char *err, size_t err_len)
 	sigprocmask(SIG_BLOCK, &signals, NULL); /* before the first thread: all inherit it */
 	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	c->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	c->flows = flows_create(capacity ? (unsigned)capacity : FLOWS_CAPACITY);
+	set_limits(c);
+	c->flows = flows_create(c->capacity.flows, c->capacity.tcp);
 	if (c->epoll_fd < 0 || !c->flows || !add_to_loop(c, c->signal_fd, &tag_signal)) {
 		snprintf(err, err_len, "cannot start: %s", strerror(errno));
 		return false;
@@ -403,7 +370,7 @@ int connector_run(const struct connector_config *config, char *err, size_t err_l
 	c->config = config;
 	c->epoll_fd = c->signal_fd = -1;
 	c->host.arg = c;
-	c->host.inner = on_inner;
+	c->host.inner = path_inner;
 	c->host.lost = on_lost;
 	c->host.limits = on_limits;
 	c->stack_ops = &stack_slirp;

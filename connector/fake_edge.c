@@ -91,6 +91,16 @@ static struct fake_peer *peer_of_key(const uint8_t *key)
 	return NULL;
 }
 
+/* One connector at a time: what an earlier one left is not waited for. */
+static void forget_others(const char *connector_id)
+{
+	for (int i = 0; i < PEERS_MAX; i++)
+		if (edge.peers[i].used && strcmp(edge.peers[i].connector_id, connector_id)) {
+			wg_peer_wipe(&edge.peers[i].wg);
+			memset(&edge.peers[i], 0, sizeof(edge.peers[i]));
+		}
+}
+
 static int store_tunnel(void *ctx, const char *account_tag, const char *tunnel_id, const char *connector_id,
 			struct register_tunnel *out)
 {
@@ -111,6 +121,7 @@ static void store_put(void *ctx, const struct register_request *request, struct 
 	struct register_answer answer = {.lease_s = edge.lease_s, .tunnel_name = "test", .sessions = 8, .mtu = 1280};
 
 	(void)ctx;
+	forget_others(request->connector_id);
 	for (size_t i = 0; i < request->session_key_count; i++) {
 		struct fake_peer *p = peer_of_key(request->session_keys[i]);
 

@@ -8,7 +8,7 @@
 
 #include <sodium.h>
 
-enum { EXPIRE_PER_CALL = 1024 };
+enum { EXPIRE_PER_CALL = 1024, NS_PER_MS = 1000 * 1000 };
 
 /* Each kind has one idle time, so its list in order of use is in order of expiry. */
 enum kind {
@@ -30,14 +30,14 @@ static const uint64_t idle_ms[KINDS] = {
 
 struct flows {
 	uint8_t hash_key[crypto_shorthash_KEYBYTES];
-	unsigned capacity, mask;
+	unsigned capacity, tcp_max, mask;
 	struct flow *pool, *free;
 	struct flow **buckets;
 	struct {
 		struct flow *oldest, *newest;
 		unsigned count;
 	} kinds[KINDS];
-	uint64_t total, refused;
+	uint64_t total[3], refused, evicted, unanswered; /* TCP, UDP, ICMP */
 };
 
 static enum kind kind_of(const struct flow *flow)
@@ -75,7 +75,7 @@ static void list_append(struct flows *f, struct flow *flow, enum kind kind)
 	f->kinds[kind].count++;
 }
 
-struct flows *flows_create(unsigned capacity)
+struct flows *flows_create(unsigned capacity, unsigned tcp_max)
 {
 	struct flows *f = calloc(1, sizeof(*f));
 	unsigned buckets = 64;
@@ -85,6 +85,7 @@ struct flows *flows_create(unsigned capacity)
 	while (buckets < capacity)
 		buckets *= 2;
 	f->capacity = capacity;
+	f->tcp_max = tcp_max;
 	f->mask = buckets - 1;
 	f->pool = calloc(capacity, sizeof(*f->pool));
 	f->buckets = calloc(buckets, sizeof(struct flow *));
@@ -141,21 +142,24 @@ static struct flow *find(struct flows *f, const struct flow_key *key)
 	return flow;
 }
 
-static struct flow *make(struct flows *f, const struct flow_key *key)
+static unsigned tcp_count(const struct flows *f)
+{
+	return f->kinds[KIND_TCP].count + f->kinds[KIND_TCP_OPENING].count + f->kinds[KIND_TCP_CLOSING].count;
+}
+
+static struct flow *make_flow(struct flows *f, const struct flow_key *key)
 {
 	struct flow **bucket = bucket_of(f, key), *flow = f->free;
 
-	if (!flow) {
-		f->refused++;
+	if (!flow || (key->protocol == PACKET_TCP && tcp_count(f) >= f->tcp_max))
 		return NULL;
-	}
 	f->free = flow->next;
 	memset(flow, 0, sizeof(*flow));
 	flow->key = *key;
 	flow->next = *bucket;
 	*bucket = flow;
 	list_append(f, flow, kind_of(flow));
-	f->total++;
+	f->total[key->protocol == PACKET_TCP ? 0 : key->protocol == PACKET_UDP ? 1 : 2]++;
 	return flow;
 }
 
@@ -181,6 +185,8 @@ static void touch(struct flows *f, struct flow *flow, const struct packet *p, bo
 	if (down) {
 		flow->answered = true;
 		flow->fin_down |= fin;
+		if (p->protocol == PACKET_TCP && p->tcp_flags & PACKET_TCP_ACK)
+			flow->device_next = packet_tcp_ack(p);
 	} else {
 		flow->fin_up |= fin;
 	}
@@ -190,21 +196,33 @@ static void touch(struct flows *f, struct flow *flow, const struct packet *p, bo
 	list_append(f, flow, kind_of(flow));
 }
 
-struct flow *flows_up(struct flows *f, const struct packet *p, void *session, bool may_make, uint64_t now_ms)
+static bool may_make(const struct packet *p, enum flows_make make)
+{
+	return make == FLOWS_MAKE_ANY || (make == FLOWS_MAKE_NEW && (p->protocol != PACKET_TCP || packet_is_syn(p)));
+}
+
+struct flow *flows_up(struct flows *f, const struct packet *p, void *session, enum flows_make make, bool *full,
+		      uint64_t now_ns)
 {
 	struct flow_key key = flow_key_of(p, false);
 	struct flow *flow = find(f, &key);
-	bool syn = p->protocol == PACKET_TCP && (p->tcp_flags & (PACKET_TCP_SYN | PACKET_TCP_ACK)) == PACKET_TCP_SYN;
 
-	if (flow && syn && kind_of(flow) == KIND_TCP_CLOSING) {
+	*full = false;
+	if (flow && packet_is_syn(p) && kind_of(flow) == KIND_TCP_CLOSING) {
 		forget(f, flow); /* the device uses the port again */
 		flow = NULL;
 	}
-	if (!flow && may_make)
-		flow = make(f, &key);
+	if (!flow && may_make(p, make)) {
+		flow = make_flow(f, &key);
+		*full = !flow;
+		if (flow) {
+			flow->start_ns = now_ns;
+			flow->begun = p->protocol != PACKET_TCP || packet_is_syn(p);
+		}
+	}
 	if (!flow)
 		return NULL;
-	touch(f, flow, p, false, now_ms);
+	touch(f, flow, p, false, now_ns / NS_PER_MS);
 	flow->session = session;
 	return flow;
 }
@@ -238,19 +256,40 @@ static bool quoted_key(const struct packet *p, struct flow_key *key)
 	return true;
 }
 
-struct flow *flows_down(struct flows *f, const struct packet *p, uint64_t now_ms)
+struct flow *flows_down(struct flows *f, const struct packet *p, bool *first, uint64_t now_ns)
 {
 	struct flow_key key = flow_key_of(p, true);
 	struct flow *flow;
 
-	if (p->icmp_error) {
-		/* it does not keep the flow alive */
-		return quoted_key(p, &key) ? find(f, &key) : NULL;
-	}
+	*first = false;
+	if (p->icmp_error && !quoted_key(p, &key))
+		return NULL;
 	flow = find(f, &key);
-	if (flow)
-		touch(f, flow, p, true, now_ms);
+	if (!flow)
+		return NULL;
+	*first = flow->begun && !flow->answered;
+	if (!p->icmp_error) /* an error does not keep the flow alive */
+		touch(f, flow, p, true, now_ns / NS_PER_MS);
+	else if (*first)
+		flow->begun = false; /* counted */
 	return flow;
+}
+
+bool flows_evict(struct flows *f, struct flow *gone)
+{
+	struct flow *flow = f->kinds[KIND_TCP_CLOSING].oldest;
+
+	if (!flow)
+		return false;
+	*gone = *flow;
+	forget(f, flow);
+	f->evicted++;
+	return true;
+}
+
+void flows_count_refused(struct flows *f)
+{
+	f->refused++;
 }
 
 unsigned flows_expire(struct flows *f, uint64_t now_ms)
@@ -262,6 +301,7 @@ unsigned flows_expire(struct flows *f, uint64_t now_ms)
 
 		while (n < EXPIRE_PER_CALL && (flow = f->kinds[kind].oldest) &&
 		       flow->last_ms + idle_ms[kind] <= now_ms) {
+			f->unanswered += kind == KIND_TCP_OPENING && flow->begun;
 			forget(f, flow);
 			n++;
 		}
@@ -285,11 +325,27 @@ unsigned flows_active(const struct flows *f)
 	return n;
 }
 
+unsigned flows_busy(const struct flows *f, uint64_t now_ms)
+{
+	unsigned n = f->kinds[KIND_TCP].count + f->kinds[KIND_TCP_OPENING].count;
+
+	for (int kind = KIND_UDP; kind <= KIND_ICMP; kind++) {
+		const struct flow *newest = f->kinds[kind].newest;
+
+		n += newest && newest->last_ms + FLOWS_BUSY_MS > now_ms;
+	}
+	return n;
+}
+
 void flows_counts_get(const struct flows *f, struct flows_counts *out)
 {
-	out->tcp = f->kinds[KIND_TCP].count + f->kinds[KIND_TCP_OPENING].count + f->kinds[KIND_TCP_CLOSING].count;
+	out->tcp = tcp_count(f);
 	out->udp = f->kinds[KIND_UDP].count;
 	out->icmp = f->kinds[KIND_ICMP].count;
-	out->total = f->total;
+	out->tcp_total = f->total[0];
+	out->udp_total = f->total[1];
+	out->icmp_total = f->total[2];
 	out->refused = f->refused;
+	out->evicted = f->evicted;
+	out->unanswered = f->unanswered;
 }

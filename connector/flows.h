@@ -30,35 +30,54 @@ struct flow_key {
 struct flow {
 	struct flow_key key;
 	void *session; /* that brought the last packet; the caller's */
+	uint64_t start_ns;
 	uint64_t last_ms;
-	bool answered;	    /* the origin has spoken */
+	bool answered;	    /* the origin has spoken, or an ICMP error has for it */
 	bool fin_up, fin_down; /* TCP: seen from device, from origin */
 	bool reset;
+	bool begun; /* by a packet of the device that asks for it: its first answer tells how long connecting took */
+	uint32_t device_next; /* TCP: what the origin's side last acknowledged, the next sequence number of the device */
 	struct flow *next;		   /* in its bucket */
 	struct flow *older, *newer;	   /* in the list of its kind, by last_ms */
 };
 
 struct flows_counts {
 	unsigned tcp, udp, icmp;
-	uint64_t total; /* ever made */
-	uint64_t refused; /* for want of room */
+	uint64_t tcp_total, udp_total, icmp_total; /* ever made */
+	uint64_t refused;			   /* for want of room */
+	uint64_t evicted;			   /* ended ones that made room before their time */
+	uint64_t unanswered;			   /* TCP flows that the origin never answered */
 };
 
 struct flows;
 
-/* `capacity` 1…1,000,000. NULL: no memory. */
-struct flows *flows_create(unsigned capacity);
+/* `capacity` 1…1,000,000, of which at most `tcp_max` are TCP. NULL: no memory. */
+struct flows *flows_create(unsigned capacity, unsigned tcp_max);
 void flows_destroy(struct flows *f);
 
 /* The key of a packet from the edge, or (from_origin) of one on its way back. */
 struct flow_key flow_key_of(const struct packet *p, bool from_origin);
 
-/* The flow of a packet from the edge, made if `may_make` and there is room; updates it. NULL otherwise. A TCP packet that is
- * neither a SYN nor of a known flow makes none where `may_make` is false; with it, it does (the stack answers). */
-struct flow *flows_up(struct flows *f, const struct packet *p, void *session, bool may_make, uint64_t now_ms);
+enum flows_make {
+	FLOWS_MAKE_NONE,   /* known flows only */
+	FLOWS_MAKE_NEW,	   /* for any packet but TCP in mid-stream */
+	FLOWS_MAKE_ANY,	   /* TCP in mid-stream too: its connection lives elsewhere (routing) */
+};
 
-/* The flow that an outgoing packet answers (an ICMP error: the one it quotes), updated; or NULL. */
-struct flow *flows_down(struct flows *f, const struct packet *p, uint64_t now_ms);
+/* The flow of a packet from the edge, made if `make` says so and there is room; updates it. NULL: there is none; then *full says
+ * whether it would have been made but for want of room. */
+struct flow *flows_up(struct flows *f, const struct packet *p, void *session, enum flows_make make, bool *full,
+		      uint64_t now_ns);
+
+/* Gives up the oldest TCP flow that is over but still kept (it may hold memory in the stack). False: there is none. */
+bool flows_evict(struct flows *f, struct flow *gone);
+
+/* The flow that an outgoing packet answers (an ICMP error: the one it quotes), updated; or NULL. *first: it is the first
+ * answer of a flow that a device's packet began. */
+struct flow *flows_down(struct flows *f, const struct packet *p, bool *first, uint64_t now_ns);
+
+/* Counts one that was refused for want of room. */
+void flows_count_refused(struct flows *f);
 
 /* Forgets flows that are over or idle, a bounded number a call; returns how many. */
 unsigned flows_expire(struct flows *f, uint64_t now_ms);
@@ -67,6 +86,10 @@ unsigned flows_expire(struct flows *f, uint64_t now_ms);
 void flows_forget_session(struct flows *f, const void *session);
 
 unsigned flows_active(const struct flows *f);
+
+/* Flows that a drain waits for: open TCP connections, and UDP or ICMP in use within the last FLOWS_BUSY_MS (counted as one). */
+#define FLOWS_BUSY_MS 3000
+unsigned flows_busy(const struct flows *f, uint64_t now_ms);
 void flows_counts_get(const struct flows *f, struct flows_counts *out);
 
 #endif

@@ -7,10 +7,14 @@
 
 #include "connector/config.h"
 #include "connector/flows.h"
+#include "connector/capacity.h"
 #include "connector/link.h"
 #include "connector/registrar.h"
 #include "connector/stack.h"
 #include "connector/status.h"
+
+#define PATH_CONNECT_BUCKETS 12
+extern const unsigned path_connect_ms[PATH_CONNECT_BUCKETS];
 
 struct connector {
 	const struct connector_config *config;
@@ -27,13 +31,20 @@ struct connector {
 	struct flows *flows;
 	struct registrar *registrar;
 	struct status *status;
+	struct capacity capacity;
 	uint64_t now_ns; /* of this turn of the loop */
 	uint64_t status_ms;
 	uint64_t drain_until_ms; /* 0: not draining */
 	bool stop;
 	struct {
-		uint64_t refused_address, malformed, refused_draining, no_session, lost_sessions;
+		uint64_t refused_address, denied, malformed, no_session, lost_sessions;
 	} stats;
+	struct {
+		uint64_t buckets[PATH_CONNECT_BUCKETS + 1], sum_ns; /* connections made, by latency */
+		uint64_t refused, unreachable;
+	} connect;
+	uint64_t prohibited_since_ms; /* ICMP answers are counted from here for a second */
+	unsigned prohibited;
 	/* of links that are gone, so that counters never fall */
 	struct session_counters past;
 	uint64_t past_ports;
@@ -43,6 +54,10 @@ static inline uint64_t connector_ms(const struct connector *c)
 {
 	return c->now_ns / WG_NS_PER_MS;
 }
+
+/* From an edge into the private network, and back. `arg`: the connector. */
+void path_inner(void *arg, struct session *s, const uint8_t *bytes, uint32_t length);
+void path_output(void *arg, const uint8_t *bytes, uint32_t length);
 
 unsigned connector_live_sessions(const struct connector *c);
 

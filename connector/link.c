@@ -76,7 +76,7 @@ static void on_landed(struct link *link, struct session *s, const struct ctlmsg 
 			log_info("edge %s: session %u is on worker %u of %u after %u other ports", link->edge.id, i,
 				 msg->landed.worker, msg->landed.workers, link->settle.slot[i].tries);
 		slot->hellos = LINK_HELLO_REPEATS;
-		slot->beat_ms = now_ns / MS + LINK_BEAT_MS;
+		slot->beat_ms = now_ns / MS + LINK_FIRST_BEAT_MS;
 		send_hello(link, i, now_ns);
 		break;
 	}
@@ -303,7 +303,7 @@ static void slot_tick(struct link *link, unsigned i, uint64_t now_ns)
 		return;
 	}
 	if (now_ms - heard_ms >= LINK_DEAD_MS) {
-		slot_fail_over(link, i, "not heard for 15 s", now_ns);
+		slot_fail_over(link, i, "not heard for 10 s", now_ns);
 		return;
 	}
 	if (!session_ready(s, now_ns))

@@ -12,10 +12,11 @@
 #define LINK_RETRY_MS 1000	 /* after a socket's error */
 #define LINK_REBIND_MS 25	 /* an edge takes 50 initiations a second from a peer */
 #define LINK_HELLO_MS 1000	 /* until the edge says where a session landed */
-#define LINK_QUIET_MS 7000	 /* without a word of the edge (it probes every 5 s): probe */
+#define LINK_QUIET_MS 6000	 /* without a word of the edge (it probes every 5 s): probe */
 #define LINK_PROBE_MS 1000
-#define LINK_DEAD_MS 15000	 /* without a word: gone */
+#define LINK_DEAD_MS 10000	 /* without a word: gone */
 #define LINK_BEAT_MS 10000	 /* settled flag, limits and round trip again */
+#define LINK_FIRST_BEAT_MS 500
 #define LINK_HELLO_REPEATS 2	 /* of a settled hello: it may be lost */
 
 struct link;

@@ -26,7 +26,7 @@ static const char help_text[] =
 	"`ready` asks a running connector and exits 0 if it has a live session.\n"
 	"\n"
 	"  --config FILE         YAML: tunnel, credentials-file, metrics, edge, edge-ca, mode, grace-period, log-level,\n"
-	"                        mtu, max-active-flows, warp-routing\n"
+	"                        mtu, max-active-flows, allow, deny, preserve-source, warp-routing\n"
 	"  --metrics HOST:PORT   (ready) where the connector serves /ready\n"
 	"\n"
 	"Environment: TUNNEL_CRED_FILE, TUNNEL_METRICS, TUNNEL_EDGE, TUNNEL_EDGE_CA.\n"

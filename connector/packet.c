@@ -29,6 +29,13 @@ uint32_t packet_pseudo6(const uint8_t src[16], const uint8_t dst[16], uint32_t l
 	return packet_sum(dst, 16, packet_sum(src, 16, sum));
 }
 
+uint32_t packet_pseudo(const struct ip_addr *src, const struct ip_addr *dst, uint32_t l4_bytes, uint8_t protocol)
+{
+	if (src->family == 6)
+		return packet_pseudo6(src->bytes, dst->bytes, l4_bytes, protocol);
+	return packet_sum(dst->bytes, 4, packet_sum(src->bytes, 4, l4_bytes + protocol));
+}
+
 size_t packet_header(uint8_t *out, const struct ip_addr *src, const struct ip_addr *dst, uint8_t protocol,
 		     uint8_t ttl, size_t l4_bytes)
 {

@@ -50,6 +50,9 @@ uint16_t packet_fold(uint32_t sum);
 /* Sum of the IPv6 pseudo header (RFC 8200, 8.1). */
 uint32_t packet_pseudo6(const uint8_t src[16], const uint8_t dst[16], uint32_t l4_bytes, uint8_t protocol);
 
+/* Sum of the pseudo header of either family (RFC 9293, 3.1; RFC 8200, 8.1). */
+uint32_t packet_pseudo(const struct ip_addr *src, const struct ip_addr *dst, uint32_t l4_bytes, uint8_t protocol);
+
 /* Headers (20 or 40 bytes) in front of `l4_bytes` of payload, IPv4 with checksum. `src` and `dst` of one family. Returns
  * the header's length. */
 size_t packet_header(uint8_t *out, const struct ip_addr *src, const struct ip_addr *dst, uint8_t protocol,
@@ -64,6 +67,28 @@ static inline void packet_put16(uint8_t *p, uint16_t v)
 {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
+}
+
+static inline uint32_t packet_get32(const uint8_t *p)
+{
+	return (uint32_t)packet_get16(p) << 16 | packet_get16(p + 2);
+}
+
+/* Of a TCP packet that packet_parse() has taken, not a later fragment. Host byte order. */
+static inline uint32_t packet_tcp_seq(const struct packet *p)
+{
+	return packet_get32(p->bytes + p->l4_at + 4);
+}
+
+static inline uint32_t packet_tcp_ack(const struct packet *p)
+{
+	return packet_get32(p->bytes + p->l4_at + 8);
+}
+
+/* Whether it asks for a new TCP connection. */
+static inline bool packet_is_syn(const struct packet *p)
+{
+	return p->protocol == PACKET_TCP && (p->tcp_flags & (PACKET_TCP_SYN | PACKET_TCP_ACK)) == PACKET_TCP_SYN;
 }
 
 #endif

@@ -52,7 +52,7 @@ static void write_sessions(const struct connector *c, FILE *out)
 	one(out, "ha_connections", "gauge", "Sessions that carry flows now.", connector_live_sessions(c));
 	one(out, "workers_covered", "gauge", "Workers of the edges that own a session of this connector.", covered);
 	one(out, "session_ports_total", "counter", "Source ports that sessions have used.", ports);
-	one(out, "sessions_lost_total", "counter", "Times that an edge was without a live session for 30 s.",
+	one(out, "sessions_lost_total", "counter", "Times that an edge was without a live session for 20 s.",
 	    c->stats.lost_sessions);
 	one(out, "received_packets_total", "counter", "Inner packets from the edges.", sum.rx_packets);
 	one(out, "received_bytes_total", "counter", "Bytes of inner packets from the edges.", sum.rx_bytes);
@@ -65,7 +65,7 @@ static void write_sessions(const struct connector *c, FILE *out)
 	labelled(out, "dropped_packets_total", "reason", "control_unknown", sum.control_unknown);
 	labelled(out, "dropped_packets_total", "reason", "malformed", c->stats.malformed);
 	labelled(out, "dropped_packets_total", "reason", "address_refused", c->stats.refused_address);
-	labelled(out, "dropped_packets_total", "reason", "draining", c->stats.refused_draining);
+	labelled(out, "dropped_packets_total", "reason", "denied", c->stats.denied);
 	labelled(out, "dropped_packets_total", "reason", "no_session", c->stats.no_session);
 }
 
@@ -77,6 +77,26 @@ static void write_rtt(const struct connector *c, FILE *out)
 			if (c->links[l]->slots[i].rtt_us)
 				fprintf(out, "sluice_connector_session_rtt_seconds{edge=\"%u\",session=\"%u\"} %.6f\n", l, i,
 					(double)c->links[l]->slots[i].rtt_us / 1e6);
+}
+
+static void write_connect(const struct connector *c, const struct flows_counts *flows, FILE *out)
+{
+	uint64_t n = 0;
+
+	head(out, "connect_latency_seconds", "histogram", "From a device's SYN to the origin's answer.");
+	for (unsigned i = 0; i < PATH_CONNECT_BUCKETS; i++) {
+		n += c->connect.buckets[i];
+		fprintf(out, "sluice_connector_connect_latency_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+			path_connect_ms[i] / 1e3, n);
+	}
+	n += c->connect.buckets[PATH_CONNECT_BUCKETS];
+	fprintf(out, "sluice_connector_connect_latency_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n", n);
+	fprintf(out, "sluice_connector_connect_latency_seconds_sum %.6f\n", (double)c->connect.sum_ns / 1e9);
+	fprintf(out, "sluice_connector_connect_latency_seconds_count %" PRIu64 "\n", n);
+	head(out, "connect_errors_total", "counter", "Connections that the private network did not take, by cause.");
+	labelled(out, "connect_errors_total", "cause", "refused", c->connect.refused);
+	labelled(out, "connect_errors_total", "cause", "unreachable", c->connect.unreachable);
+	labelled(out, "connect_errors_total", "cause", "timeout", flows->unanswered);
 }
 
 static void write_flows(const struct connector *c, FILE *out)
@@ -91,8 +111,16 @@ static void write_flows(const struct connector *c, FILE *out)
 	labelled(out, "active_flows", "protocol", "tcp", flows.tcp);
 	labelled(out, "active_flows", "protocol", "udp", flows.udp);
 	labelled(out, "active_flows", "protocol", "icmp", flows.icmp);
-	one(out, "flows_total", "counter", "Flows ever begun.", flows.total);
-	one(out, "flows_refused_total", "counter", "Flows refused at max-active-flows.", flows.refused);
+	head(out, "flows_total", "counter", "Flows ever begun.");
+	labelled(out, "flows_total", "protocol", "tcp", flows.tcp_total);
+	labelled(out, "flows_total", "protocol", "udp", flows.udp_total);
+	labelled(out, "flows_total", "protocol", "icmp", flows.icmp_total);
+	one(out, "max_active_flows", "gauge", "Flows that fit.", c->capacity.flows);
+	one(out, "max_active_tcp_flows", "gauge", "TCP flows that fit.", c->capacity.tcp);
+	one(out, "flows_refused_total", "counter", "Flows refused for want of room (max-active-flows).", flows.refused);
+	one(out, "flows_evicted_total", "counter", "Ended TCP flows that made room for new ones before their time.",
+	    flows.evicted);
+	write_connect(c, &flows, out);
 	one(out, "devices", "gauge", "Device addresses with a stack of their own now.", stack.instances);
 	one(out, "devices_refused_packets_total", "counter", "Packets refused for want of a stack.", stack.no_room);
 	one(out, "fragments_refused_total", "counter", "Fragments that the userspace stack cannot take.",

@@ -26,6 +26,8 @@ struct stack_stats {
 struct stack;
 
 struct stack_ops {
+	/* A TCP connection has its buffers here, and lives and dies here. */
+	bool heavy;
 	/* NULL with a sentence in err. `mtu`: of the tunnel. */
 	struct stack *(*create)(unsigned mtu, const struct stack_callbacks *callbacks, char *err, size_t err_len);
 	void (*destroy)(struct stack *s);

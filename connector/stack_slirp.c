@@ -570,6 +570,7 @@ static void slirp_stats(const struct stack *s, struct stack_stats *out)
 }
 
 const struct stack_ops stack_slirp = {
+	.heavy = true,
 	.create = slirp_create,
 	.destroy = slirp_destroy,
 	.input = slirp_input_packet,
