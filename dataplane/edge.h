@@ -35,6 +35,7 @@ struct worker;
 struct handshake;
 struct cards;
 struct flow_log;
+struct hits;
 
 struct listen_address {
 	uint8_t family;      /* 4 or 6 */
@@ -95,6 +96,7 @@ struct edge {
 
 	struct cards *cards;       /* names for the flow log (flowlog/cards.h); NULL: none are kept */
 	struct flow_log *flow_log; /* NULL: off */
+	struct hits *hits;         /* counters per rule, route, client (flowlog/hits.h); NULL: none are kept */
 
 	/* sessions[worker * cap_sessions + slot]; see peer.h */
 	struct session *sessions;

@@ -24,6 +24,7 @@ enum message_type {
 	MSG_SEND_RAW,            /* mbuf: UDP payload (handshake message), endpoint; originated */
 	MSG_SEND_INNER,          /* mbuf: inner packet for peer (control datagram); originated */
 	MSG_DUMP_FLOWS,          /* dump: copy out flows from a cursor */
+	MSG_FOLD_HITS,           /* fold: bring counters up to date from a cursor */
 	MSG_PATH_MTU,            /* endpoint.remote: outer path MTU learned, mtu */
 	MSG_MIGRATE_OUT,         /* peer: hand sessions and flows over to worker `target` */
 	MSG_MIGRATE_IN,          /* peer: take them (sent by the worker that hands over) */
@@ -41,6 +42,7 @@ enum message_type {
 	CTL_NEIGHBOUR /* endpoint.remote: next hop on interface `peer` (ifindex) wants resolving */
 };
 
+struct hits_fold; /* dataplane/worker.h */
 struct flow_dump; /* dataplane/flow_dump.h */
 
 struct message {
@@ -59,6 +61,7 @@ struct message {
 			uint8_t rx_key[32], tx_key[32]; /* wiped by message_free */
 		} session;
 		struct flow_dump *dump;
+		struct hits_fold *fold;
 		struct {
 			uint8_t target;
 			struct flow_entry *flows; /* flat copies, malloc'ed by the sender, freed by the receiver */

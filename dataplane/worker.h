@@ -110,4 +110,10 @@ struct flow_dump {
 	_Atomic bool done;
 };
 
+/* `show hits`: the same way, with MSG_FOLD_HITS. */
+struct hits_fold {
+	uint32_t cursor; /* in: 0 to begin; out: where to go on, UINT32_MAX at the end */
+	_Atomic bool done;
+};
+
 #endif

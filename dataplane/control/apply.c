@@ -7,6 +7,7 @@
 
 #include <sodium.h>
 
+#include "dataplane/flowlog/hits.h"
 #include "dataplane/tables/reclaim.h"
 #include "lib/log.h"
 
@@ -130,7 +131,11 @@ void apply_release(struct apply *a, struct id_map *map, const char *id)
 void apply_card(struct apply *a, enum card_kind kind, uint32_t index, const char *id, const char *name, const char *more,
 		const struct client_record *client)
 {
+	static const enum hit_kind hit_kinds[CARD_KINDS] = {[CARD_ACCOUNT] = HIT_DEFAULT,  [CARD_VNET] = HIT_KINDS,
+							    [CARD_TUNNEL] = HIT_KINDS,     [CARD_CLIENT] = HIT_CLIENT,
+							    [CARD_CONNECTOR] = HIT_KINDS,  [CARD_RULE] = HIT_RULE};
 	struct card card = {.id = id, .name = name, .more = more};
+	int rc;
 
 	if (!a->edge->cards)
 		return;
@@ -140,7 +145,10 @@ void apply_card(struct apply *a, enum card_kind kind, uint32_t index, const char
 		memcpy(card.v4, client->v4, sizeof(card.v4));
 		memcpy(card.v6, client->v6, sizeof(card.v6));
 	}
-	if (cards_put(a->edge->cards, kind, index, &card))
+	rc = cards_put(a->edge->cards, kind, index, &card);
+	if (rc == 1 && a->edge->hits && hit_kinds[kind] < HIT_KINDS)
+		hits_begin(a->edge->hits, hit_kinds[kind], index);
+	if (rc < 0)
 		log_rated(LOG_LEVEL_WARN, "flow log: '%s' goes without its new name", id);
 }
 

@@ -19,6 +19,7 @@
 
 #include "dataplane/control/pool_sizes.h"
 #include "dataplane/flowlog/flowlog.h"
+#include "dataplane/flowlog/hits.h"
 #include "dataplane/messages.h"
 #include "dataplane/tables/device_table.h"
 #include "dataplane/tables/peer_index.h"
@@ -97,10 +98,17 @@ static int create_flow_log(struct edge *edge, char *err, size_t err_len)
 	const uint32_t capacity[CARD_KINDS] = {
 		[CARD_ACCOUNT] = c->cap_accounts, [CARD_VNET] = c->cap_vnets,           [CARD_TUNNEL] = c->cap_tunnels,
 		[CARD_CLIENT] = c->cap_clients,   [CARD_CONNECTOR] = c->cap_connectors, [CARD_RULE] = c->cap_rules};
+	const uint32_t hits[HIT_KINDS] = {[HIT_RULE] = c->cap_rules,
+					  [HIT_DEFAULT] = c->cap_accounts,
+					  [HIT_CLIENT] = c->cap_clients,
+					  [HIT_ROUTE] = c->cap_routes};
 	struct flow_log_config log = {
 		.workers = c->n_workers, .max_bytes = c->flow_log.max_bytes, .keep = c->flow_log.keep};
 
 	edge->cards = cards_create(capacity);
+	edge->hits = hits_create(c->n_workers, hits);
+	if (!edge->hits)
+		return fail(err, err_len, "counters of rules, routes and clients (capacities)");
 	memcpy(log.file, c->flow_log.file, sizeof(log.file));
 	if (edge->cards && c->flow_log.on)
 		edge->flow_log = flow_log_create(&log, edge->cards);
@@ -164,6 +172,7 @@ void edge_memory_free(struct edge *edge, struct reclaim *reclaim)
 	records_destroy(edge->records);
 	flow_log_destroy(edge->flow_log);
 	cards_destroy(edge->cards);
+	hits_destroy(edge->hits);
 	if (edge->sessions)
 		sodium_memzero(edge->sessions, sizeof(struct session) * c->cap_sessions * c->n_workers);
 	rte_free(edge->sessions);

@@ -208,7 +208,7 @@ int cards_put(struct cards *c, enum card_kind kind, uint32_t index, const struct
 	if (old)
 		retire(c, old);
 	pthread_mutex_unlock(&c->lock);
-	return 0;
+	return !same_owner;
 }
 
 void cards_drop(struct cards *c, enum card_kind kind, uint32_t index)

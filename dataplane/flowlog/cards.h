@@ -47,8 +47,8 @@ void cards_destroy(struct cards *c);
 
 /*
  * The index belongs to text->id and is called so from now on; number and kind of `text` are not looked at, texts are copied.
- * The same id at the same index is a new name of the same owner; nothing happens where all is as it was. 0, -EINVAL
- * (index), -ENOMEM. Control thread.
+ * The same id at the same index is a new name of the same owner; nothing happens where all is as it was. 0; 1: a new
+ * owner; -EINVAL (index), -ENOMEM. Control thread.
  */
 int cards_put(struct cards *c, enum card_kind kind, uint32_t index, const struct card *text);
 /* Nobody has the index any more. Before the index is retired. Control thread. */

@@ -58,7 +58,7 @@ static void put(struct cards *c, enum card_kind kind, uint32_t index, const char
 {
 	struct card text = text_of(id, name, more);
 
-	assert_int_equal(cards_put(c, kind, index, &text), 0);
+	assert_true(cards_put(c, kind, index, &text) >= 0);
 }
 
 static struct cards *some_cards(void)
@@ -69,7 +69,7 @@ static struct cards *some_cards(void)
 	assert_non_null(c);
 	ana.has_v4 = true;
 	inet_pton(AF_INET, "100.96.0.2", ana.v4);
-	assert_int_equal(cards_put(c, CARD_CLIENT, 0, &ana), 0);
+	assert_int_equal(cards_put(c, CARD_CLIENT, 0, &ana), 1);
 	put(c, CARD_ACCOUNT, 0, "a-1", "default", "");
 	put(c, CARD_VNET, 0, "v-1", "blue", "");
 	put(c, CARD_TUNNEL, 0, "t-1", "k8s", "");

@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "dataplane/outer/outer.h"
+#include "dataplane/stages/hits.h"
 #include "dataplane/stages/migrate.h"
 #include "dataplane/tables/peer_index.h"
 #include "lib/wg/wire.h"
@@ -240,6 +241,13 @@ static void dump_flows(struct worker *w, struct flow_dump *dump)
 	atomic_store_explicit(&dump->done, true, memory_order_release);
 }
 
+static void fold_hits(struct worker *w, struct hits_fold *fold)
+{
+	if (!hits_fold_slice(w, &fold->cursor, 4096))
+		fold->cursor = UINT32_MAX;
+	atomic_store_explicit(&fold->done, true, memory_order_release);
+}
+
 static void set_path_mtu(struct worker *w, const struct message *msg)
 {
 	struct peer *peer = &w->edge->peers[msg->peer];
@@ -255,7 +263,7 @@ static bool forward(struct worker *w, struct message *msg)
 {
 	uint8_t owner;
 
-	if (msg->type == MSG_DUMP_FLOWS || msg->type == MSG_MIGRATE_IN || msg->peer == RECORD_NONE)
+	if (msg->type == MSG_DUMP_FLOWS || msg->type == MSG_FOLD_HITS || msg->type == MSG_MIGRATE_IN || msg->peer == RECORD_NONE)
 		return false;
 	owner = __atomic_load_n(&w->edge->peers[msg->peer].owner, __ATOMIC_ACQUIRE);
 	if (owner == w->id || owner >= w->edge->n_workers)
@@ -298,6 +306,9 @@ static bool handle(struct worker *w, struct message *msg)
 		break;
 	case MSG_DUMP_FLOWS:
 		dump_flows(w, msg->dump);
+		break;
+	case MSG_FOLD_HITS:
+		fold_hits(w, msg->fold);
 		break;
 	case MSG_PATH_MTU:
 		set_path_mtu(w, msg);

@@ -8,6 +8,7 @@
 
 #include "dataplane/flowlog/cards.h"
 #include "dataplane/flowlog/flowlog.h"
+#include "dataplane/stages/hits.h"
 
 #define NS_PER_TICK     (1000000000ull / FLOW_TICKS_PER_S)
 #define REFUSAL_SETS    128 /* power of two */
@@ -15,6 +16,7 @@
 #define REFUSAL_NS      1000000000ull
 #define REFUSALS_A_TURN 8
 #define STOP_WAIT_US    2000000
+#define FOLD_TICKS      (60 * FLOW_TICKS_PER_S) /* more than a sweep takes when the worker is idle */
 
 /* Refused packets of one client, by one rule, for one reason. */
 struct refusal {
@@ -119,10 +121,13 @@ static bool tell_flow(struct worker *w, const struct flow_entry *f, enum flow_ev
 
 /* ---- flows ---- */
 
-static void forget_counts(struct flow_entry *f, uint64_t now_ns)
+static void forget_counts(struct worker *w, struct flow_entry *f)
 {
+	hits_fold(w, f);
+	f->folded_packets_up = f->folded_packets_down = 0;
+	f->folded_bytes_up = f->folded_bytes_down = 0;
 	f->packets_up = f->bytes_up = f->packets_down = f->bytes_down = 0;
-	f->start_ns = now_ns;
+	f->start_ns = w->now_ns;
 }
 
 void story_decided(struct worker *w, struct flow_entry *f)
@@ -130,6 +135,7 @@ void story_decided(struct worker *w, struct flow_entry *f)
 	const struct client_record *client = client_get(w->edge->records, f->key.client);
 	struct card_owner owner = owner_of(w, CARD_CLIENT, f->key.client);
 
+	hits_fold(w, f); /* what it has so far is its last rule's */
 	/* the index is another client's by now: the flow of the one before is over */
 	if ((f->flags & FLOW_FLAG_LOGGED) && f->card_client < owner.born)
 		story_end(w, f, FLOW_END_client_revoked);
@@ -138,15 +144,17 @@ void story_decided(struct worker *w, struct flow_entry *f)
 	f->card_vnet = client == NULL ? CARD_NONE : owner_of(w, CARD_VNET, client->vnet).card;
 	f->card_rule = rule_card(w, f->rule);
 	f->card_tunnel = owner_of(w, CARD_TUNNEL, f->tunnel).card;
+	hits_decided(w, f);
 }
 
 void story_begin(struct worker *w, struct flow_entry *f)
 {
 	if (f->id != 0) /* it had ended before */
-		forget_counts(f, w->now_ns);
+		forget_counts(w, f);
 	f->id = (uint64_t)(w->id + 1) << 48 | ++w->story->sequence;
 	f->flags |= FLOW_FLAG_LOGGED;
 	f->card_connector = connector_card(w, f);
+	hits_began(w, f);
 	tell_flow(w, f, FLOW_EVENT_START, FLOW_END_closed);
 }
 
@@ -154,6 +162,7 @@ void story_end(struct worker *w, struct flow_entry *f, enum flow_end why)
 {
 	if (!(f->flags & FLOW_FLAG_LOGGED))
 		return;
+	hits_fold(w, f);
 	tell_flow(w, f, FLOW_EVENT_END, why);
 	f->flags &= (uint8_t)~FLOW_FLAG_LOGGED;
 }
@@ -175,16 +184,14 @@ static enum flow_end aged_because(const struct flow_entry *f)
 	}
 }
 
-void story_aged(struct worker *w, const struct flow_entry *f)
+void story_aged(struct worker *w, struct flow_entry *f)
 {
-	if (f->flags & FLOW_FLAG_LOGGED)
-		tell_flow(w, f, FLOW_EVENT_END, aged_because(f));
+	story_end(w, f, aged_because(f));
 }
 
-void story_lost(struct worker *w, const struct flow_entry *f)
+void story_lost(struct worker *w, struct flow_entry *f)
 {
-	if (f->flags & FLOW_FLAG_LOGGED)
-		tell_flow(w, f, FLOW_EVENT_END, FLOW_END_table_full);
+	story_end(w, f, FLOW_END_table_full);
 }
 
 /* ---- refusals ---- */
@@ -286,6 +293,7 @@ void story_refuse(struct worker *w, const struct pkt_meta *meta, enum drop_reaso
 		return;
 	if (meta->flow != NULL)
 		story_end(w, meta->flow, why);
+	hits_refused(w, meta, reason == DROP_policy_block);
 	count_refusal(w, meta, reason);
 }
 
@@ -296,8 +304,11 @@ static bool sweep_one(void *arg, struct flow_entry *f)
 	struct worker *w = arg;
 	const struct client_record *client = client_get(w->edge->records, f->key.client);
 
-	if (client != NULL && client->enabled && f->card_client >= owner_of(w, CARD_CLIENT, f->key.client).born)
+	if (client != NULL && client->enabled && f->card_client >= owner_of(w, CARD_CLIENT, f->key.client).born) {
+		if ((uint32_t)(w->now_ns / NS_PER_TICK) - f->last_seen < FOLD_TICKS)
+			hits_fold(w, f);
 		return true;
+	}
 	story_end(w, f, FLOW_END_client_revoked);
 	flow_remove(w->flows, f);
 	w->counters.flows_ended++;

@@ -42,9 +42,9 @@ void story_end(struct worker *w, struct flow_entry *f, enum flow_end why);
 /* A SYN on a flow that had finished: its story ends; the next begins where that one is allowed. */
 void story_restarted(struct worker *w, struct flow_entry *f);
 /* The flow was silent for too long and is about to be removed. */
-void story_aged(struct worker *w, const struct flow_entry *f);
+void story_aged(struct worker *w, struct flow_entry *f);
 /* The flow found no place in this worker's table. */
-void story_lost(struct worker *w, const struct flow_entry *f);
+void story_lost(struct worker *w, struct flow_entry *f);
 
 /* A slice of what is due by time: flows of clients that are gone end, refusals of the last second are told. */
 void story_turn(struct worker *w, uint32_t budget);

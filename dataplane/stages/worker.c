@@ -136,7 +136,7 @@ static unsigned take_ports(struct worker *w)
 	return total;
 }
 
-static void flow_ended(void *arg, const struct flow_entry *flow)
+static void flow_ended(void *arg, struct flow_entry *flow)
 {
 	struct worker *w = arg;
 

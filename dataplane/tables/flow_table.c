@@ -191,7 +191,7 @@ static bool silent_too_long(const struct flow_entry *e, uint32_t now_tick,
 
 uint32_t flow_age(struct flow_table *ft, uint32_t now_tick, uint32_t budget,
 		  const struct flow_timeouts *timeouts,
-		  void (*aged)(void *ctx, const struct flow_entry *e), void *ctx)
+		  void (*aged)(void *ctx, struct flow_entry *e), void *ctx)
 {
 	uint32_t removed = 0;
 

@@ -39,6 +39,7 @@ enum flow_verdict {
 #define FLOW_FLAG_MID_STREAM  0x02 /* taken up without its beginning */
 #define FLOW_FLAG_LOGGED      0x04 /* its start is in the flow log */
 #define FLOW_FLAG_SILENT      0x08 /* blocked: its packets are not answered */
+#define FLOW_FLAG_REFUSED     0x10 /* counted as a blocked flow */
 
 /** An entry: first line read for each packet, second line written for each packet, third line seldom. */
 struct flow_entry {
@@ -63,7 +64,7 @@ struct flow_entry {
 	uint64_t start_ns; /* of the first packet; the worker's clock */
 	uint64_t revision; /* of the tables it was decided under */
 	uint32_t hash;	   /* flow_hash(); written by the table alone */
-	uint32_t worker;   /* free for the worker: e.g. who held the flow before a migration */
+	uint32_t counted_rule; /* whose counters its packets go to: rule as it was when story_decided was called */
 	uint64_t user;	   /* free for the worker */
 	/* touched at its beginning, its end, and when it is decided again (stages/story.h) */
 	uint64_t id __attribute__((aligned(64))); /* in the flow log; 0: never told */
@@ -155,7 +156,7 @@ void flow_remove(struct flow_table *ft, struct flow_entry *e);
  */
 uint32_t flow_age(struct flow_table *ft, uint32_t now_tick, uint32_t budget,
 		  const struct flow_timeouts *timeouts,
-		  void (*aged)(void *ctx, const struct flow_entry *e), void *ctx);
+		  void (*aged)(void *ctx, struct flow_entry *e), void *ctx);
 
 /**
  * Shows live entries to `visit`, from *cursor (start with 0) on, at most `budget` slots looked at.

@@ -236,7 +236,7 @@ struct seen {
 	uint32_t clients[32];
 };
 
-static void see(void *ctx, const struct flow_entry *e)
+static void see(void *ctx, struct flow_entry *e)
 {
 	struct seen *s = ctx;
 

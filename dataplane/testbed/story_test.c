@@ -341,7 +341,7 @@ static void client_index_reused(void **state)
 	udp_up(6000);
 	next_is("start");
 	cards_drop(bed->edge.cards, CARD_CLIENT, 0);
-	assert_int_equal(cards_put(bed->edge.cards, CARD_CLIENT, 0, &other), 0);
+	assert_int_equal(cards_put(bed->edge.cards, CARD_CLIENT, 0, &other), 1);
 	client(0)->generation++;
 	udp_up(6000);
 	next_is("end");
@@ -465,13 +465,113 @@ static void mid_stream(void **state)
 	no_more();
 }
 
+/* ---- counters ---- */
+
+static struct hit counts_of(enum hit_kind kind, uint32_t index)
+{
+	struct hits_fold fold = {0};
+	struct message *msg = message_alloc(&bed->edge);
+	struct hit out;
+
+	msg->type = MSG_FOLD_HITS;
+	msg->peer = RECORD_NONE;
+	msg->fold = &fold;
+	assert_true(worker_post(bed->edge.workers[0], msg));
+	testbed_run(bed);
+	assert_true(fold.done && fold.cursor == UINT32_MAX);
+	hits_sum(bed->edge.hits, kind, index, &out);
+	return out;
+}
+
+static void counters_while_it_runs(void **state)
+{
+	struct hit h;
+
+	(void)state;
+	sent_up = sent_down = 0;
+	handshake();
+	tcp_down(ACK, 500);
+	for (unsigned kind = HIT_DEFAULT; kind <= HIT_CLIENT; kind++) {
+		h = counts_of((enum hit_kind)kind, 0);
+		assert_int_equal(h.packets_up, 2);
+		assert_int_equal(h.packets_down, 2);
+		assert_int_equal(h.bytes_up, sent_up);
+		assert_int_equal(h.bytes_down, sent_down);
+		assert_int_equal(h.allowed, 1);
+		assert_int_equal(h.blocked_packets, 0);
+	}
+	/* asked again: nothing is counted twice; its end adds nothing either */
+	settings()->flow_timeout_tcp_s = 0;
+	next_is("start");
+	until_line("end");
+	h = counts_of(HIT_CLIENT, 0);
+	assert_int_equal(h.packets_up, 2);
+	assert_int_equal(h.bytes_down, sent_down);
+	assert_int_equal(counts_of(HIT_CLIENT, 1).packets_up, 0);
+	assert_int_equal(counts_of(HIT_DEFAULT, 1).packets_up, 0);
+}
+
+static void counters_of_refusals(void **state)
+{
+	struct hit h;
+
+	(void)state;
+	account()->default_allow = false;
+	account()->policy_generation++;
+	for (unsigned i = 0; i < 3; i++)
+		udp_up((uint16_t)(6000 + i));
+	h = counts_of(HIT_DEFAULT, 0);
+	assert_int_equal(h.blocked_packets, 3);
+	assert_int_equal(h.blocked, 3);
+	assert_int_equal(h.allowed, 0);
+	assert_int_equal(h.packets_up, 0);
+	assert_int_equal(counts_of(HIT_CLIENT, 0).blocked_packets, 3);
+}
+
+/* Flows that run are counted by the sweep, without anybody asking. */
+static void counters_by_themselves(void **state)
+{
+	struct hit h = {0};
+
+	(void)state;
+	udp_up(6000);
+	for (unsigned i = 0; i < 600; i++) {
+		bed->edge.workers[0]->aged_ns = 0;
+		worker_turn(bed->edge.workers[0]);
+	}
+	hits_sum(bed->edge.hits, HIT_CLIENT, 0, &h);
+	assert_int_equal(h.packets_up, 1);
+}
+
+/* An index given out again begins at zero, and nothing of its last owner comes in later. */
+static void counters_begin_at_zero(void **state)
+{
+	struct card other = {.id = "client-x", .name = "x", .more = ""};
+
+	(void)state;
+	udp_up(6000);
+	udp_up(6000);
+	assert_int_equal(counts_of(HIT_CLIENT, 0).packets_up, 2);
+	udp_up(6000); /* not folded yet */
+	cards_drop(bed->edge.cards, CARD_CLIENT, 0);
+	hits_begin(bed->edge.hits, HIT_CLIENT, 0);
+	assert_int_equal(cards_put(bed->edge.cards, CARD_CLIENT, 0, &other), 1);
+	assert_int_equal(counts_of(HIT_CLIENT, 0).packets_up, 0);
+	client(0)->generation++;
+	udp_up(6000);
+	assert_int_equal(counts_of(HIT_CLIENT, 0).packets_up, 1);
+	assert_int_equal(counts_of(HIT_CLIENT, 0).allowed, 1);
+	assert_int_equal(counts_of(HIT_DEFAULT, 0).packets_up, 4); /* the account is the same */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(tcp_closed),	    T(tcp_reset),      T(tcp_again),	       T(idle_udp),	  T(policy_change), T(route_change),
 		T(client_revoked),  T(client_index_reused), T(connector_lost), T(table_full),	  T(not_logged),    T(ring_full),
-		T(migrated),	    T(mid_stream),
+		T(migrated),	    T(mid_stream),     T(counters_while_it_runs), T(counters_of_refusals), T(counters_by_themselves),
+		T(counters_begin_at_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

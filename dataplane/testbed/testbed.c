@@ -147,7 +147,7 @@ static void add_card(struct testbed *bed, enum card_kind kind, uint32_t index, c
 
 	if (v4 != NULL)
 		memcpy(card.v4, v4, 4);
-	need(cards_put(bed->edge.cards, kind, index, &card) == 0, "card");
+	need(cards_put(bed->edge.cards, kind, index, &card) >= 0, "card");
 }
 
 static void add_account(struct testbed *bed, uint32_t index)
@@ -368,11 +368,13 @@ static void make_log(struct testbed *bed, unsigned clients, bool no_log)
 {
 	const uint32_t capacity[CARD_KINDS] = {[CARD_ACCOUNT] = 4, [CARD_VNET] = 4, [CARD_TUNNEL] = 8,
 					       [CARD_CLIENT] = clients + 1, [CARD_CONNECTOR] = 8, [CARD_RULE] = 256};
+	const uint32_t hits[HIT_KINDS] = {[HIT_RULE] = 256, [HIT_DEFAULT] = 4, [HIT_CLIENT] = clients + 1, [HIT_ROUTE] = 1024};
 	const struct flow_log_config config = {.workers = bed->edge.n_workers};
 
 	bed->edge.cards = cards_create(capacity);
 	bed->edge.flow_log = no_log ? NULL : flow_log_create(&config, bed->edge.cards);
-	need(bed->edge.cards && (no_log || bed->edge.flow_log), "flow log");
+	bed->edge.hits = hits_create(bed->edge.n_workers, hits);
+	need(bed->edge.hits && bed->edge.cards && (no_log || bed->edge.flow_log), "flow log");
 }
 
 bool testbed_log(struct testbed *bed, char *text, size_t size)
@@ -495,6 +497,7 @@ void testbed_destroy(struct testbed *bed)
 		worker_destroy(edge->workers[w]);
 	flow_log_destroy(edge->flow_log);
 	cards_destroy(edge->cards);
+	hits_destroy(edge->hits);
 	handshake_destroy(edge->handshake);
 	records_destroy(edge->records);
 	route_table_destroy(edge->routes);

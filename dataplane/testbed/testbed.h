@@ -15,6 +15,7 @@
 #define DATAPLANE_TESTBED_H
 
 #include "dataplane/flowlog/flowlog.h"
+#include "dataplane/flowlog/hits.h"
 #include "dataplane/stages/stage.h"
 #include "dataplane/tables/policy.h"
 
