@@ -183,8 +183,10 @@ static void keep_blocked(struct worker *w, struct pkt_meta *meta, const struct d
 	    (meta->flow == NULL && !limits_may_keep_blocked(w, meta->key.client)))
 		return;
 	f = begin(w, meta);
-	if (f != NULL)
-		block(w, f, d, DROP_policy_block);
+	if (f == NULL)
+		return;
+	block(w, f, d, DROP_policy_block);
+	meta->flow = f;
 }
 
 /*

@@ -170,6 +170,7 @@ void story_end(struct worker *w, struct flow_entry *f, enum flow_end why)
 void story_restarted(struct worker *w, struct flow_entry *f)
 {
 	story_end(w, f, f->tcp_state == FLOW_TCP_RESET ? FLOW_END_reset : FLOW_END_closed);
+	forget_counts(w, f);
 }
 
 static enum flow_end aged_because(const struct flow_entry *f)

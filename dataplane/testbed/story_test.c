@@ -516,16 +516,16 @@ static void counters_of_refusals(void **state)
 	struct hit h;
 
 	(void)state;
-	account()->default_allow = false;
-	account()->policy_generation++;
-	for (unsigned i = 0; i < 3; i++)
-		udp_up((uint16_t)(6000 + i));
+	testbed_rules(bed, 0, false, NULL, 0);
+	for (unsigned i = 0; i < 9; i++)
+		udp_up((uint16_t)(6000 + i % 3));
 	h = counts_of(HIT_DEFAULT, 0);
-	assert_int_equal(h.blocked_packets, 3);
+	assert_int_equal(h.blocked_packets, 9);
 	assert_int_equal(h.blocked, 3);
 	assert_int_equal(h.allowed, 0);
 	assert_int_equal(h.packets_up, 0);
-	assert_int_equal(counts_of(HIT_CLIENT, 0).blocked_packets, 3);
+	assert_int_equal(counts_of(HIT_CLIENT, 0).blocked_packets, 9);
+	assert_int_equal(counts_of(HIT_CLIENT, 0).blocked, 3);
 }
 
 /* Flows that run are counted by the sweep, without anybody asking. */
