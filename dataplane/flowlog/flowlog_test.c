@@ -150,7 +150,7 @@ static void golden_lines(void **state)
 /* Decision 27: whatever the texts hold, a line is one line of JSON of bounded length without controls or bidi marks. */
 static void hostile_texts(void **state)
 {
-	static const char *const nasty[] = {"\n{\"event\":\"start\"}", "\xe2\x80\xae" "evil", "\x1b[31m", "\\\"\\\"", "\xff\xfe", "\x7f"};
+	static const char *const nasty[] = {"\n{\"event\":\"start\"}", ("\xe2\x80\xae" "evil"), "\x1b[31m", "\\\"\\\"", "\xff\xfe", "\x7f"};
 	struct cards *c = some_cards();
 	struct flow_record r = a_record(c, FLOW_EVENT_END);
 	char text[FLOW_LINE_MAX], name[256];

@@ -60,9 +60,14 @@ class RawClient:
                 answer = self.receive_outer(max(0.01, end - time.monotonic()))
                 session = answer and self.peer.consume_response(answer)
                 if session:
-                    self.session = session
+                    self.session, self.shaken = session, time.monotonic()
                     return session
         raise AssertionError(f'{self.node}: the edge does not answer the handshake of {self.key.public_base64}')
+
+    def stay(self):
+        """A fresh session before the old one is too old to send."""
+        if time.monotonic() - self.shaken > 90:
+            self.handshake()
 
     def send(self, inner, **how):
         """One data message around the inner packet; answers the datagram, to be sent again or bent."""

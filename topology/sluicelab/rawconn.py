@@ -93,6 +93,7 @@ class RawConnector:
         status, self.grant, _ = self.post('/v1/register', self.registration(*self.challenge()))
         if status != 200:
             raise Refused(status, self.grant)
+        self.registered = time.monotonic()
         return self.grant
 
     def goodbye(self):
@@ -111,6 +112,11 @@ class RawConnector:
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
         self.sock = raw.socket_in(self.lab, self.node, family, socket.SOCK_DGRAM)
         self.peer = wgclient.Peer(self.key, edge['public_keys'][0])
+        self.handshake()
+        return self
+
+    def handshake(self):
+        self.session = None
         for _ in range(5):
             self.send_outer(self.peer.initiation())
             end = time.monotonic() + self.lab.slow
@@ -120,9 +126,19 @@ class RawConnector:
             if self.session:
                 break
         assert self.session, 'the edge does not answer the connector'
+        self.shaken = time.monotonic()
         self.hello()
         assert self.control_of(LANDED), 'the edge does not say where the session landed'
-        return self
+
+    def stay(self):
+        """What a connector does all day: answers probes, renews its lease and its session in time."""
+        while self.receive_any(0.001):
+            pass
+        if time.monotonic() - self.registered > 20:
+            self.register()
+        if time.monotonic() - self.shaken > 90:
+            self.handshake()
+        self.hello()
 
     def hello(self, settled=True):
         self.send(control(HELLO, struct.pack('>HH', 0, 1 if settled else 0)))

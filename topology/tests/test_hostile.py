@@ -244,8 +244,9 @@ def test_what_is_not_wireguard_stays_with_the_kernel(lab):
     with lab.measure() as m:
         assert lab.ping('client1', plan.EDGE_V4, 3) == (3, 3)
         assert lab.ping('client1', plan.EDGE_V6, 3) == (3, 3)
-    assert m.totals['rx_packets'] == 0, 'what is not for a listen endpoint is not the edge\'s to count'
-    assert m.drops == {} and m.forwarded == 0
+    # a rekey of the session may fall into the time; a ping is not consumed
+    assert m.totals['rx_packets'] == m.totals['consumed_packets'], 'what is not for a listen endpoint is not the edge\'s to count'
+    assert m.drops == {} and m.totals['kernel_packets'] == 0
 
 
 def test_no_port_unreachable_is_sent(lab, raw):
