@@ -101,15 +101,19 @@ static bool named(const struct registration *r, const char *edge_id)
 	return false;
 }
 
-static void make_stack(struct connector *c, unsigned mtu)
+static void make_stack(struct connector *c, const struct registration *r, unsigned mtu)
 {
 	const struct stack_callbacks callbacks = {.output = path_output, .arg = c};
-	char err[256];
+	const struct stack_config config = {.mtu = mtu,
+					    .preserve_source = c->config->preserve_source,
+					    .device_networks = r->device_networks,
+					    .device_network_count = r->device_network_count};
+	char err[512];
 
-	c->stack = c->stack_ops->create(mtu, &callbacks, err, sizeof(err));
+	c->stack = c->stack_ops->create(&config, &callbacks, err, sizeof(err));
 	if (!c->stack || !add_to_loop(c, c->stack_ops->fd(c->stack), &tag_stack)) {
 		log_error("%s", c->stack ? strerror(errno) : err);
-		c->stop = true;
+		c->stop = c->failed = true;
 	}
 }
 
@@ -122,9 +126,9 @@ static void on_registration(struct connector *c)
 		return;
 	mtu = c->config->mtu && c->config->mtu < r.mtu ? (unsigned)c->config->mtu : r.mtu;
 	if (!c->stack)
-		make_stack(c, mtu);
+		make_stack(c, &r, mtu);
 	else if (mtu != c->mtu)
-		log_warn("the tunnel's MTU is %u now; the userspace stack keeps %u until a restart", mtu, c->mtu);
+		log_warn("the tunnel's MTU is %u now; the stack keeps %u until a restart", mtu, c->mtu);
 	c->mtu = mtu;
 	for (unsigned i = c->link_count; i-- > 0;)
 		if (!named(&r, c->links[i]->edge.id) && r.edge_count)
@@ -306,6 +310,8 @@ static bool start(struct connector *c, char *err, size_t err_len)
 	const struct status_source source = {c, on_status_ready, connector_metrics, c->id};
 	sigset_t signals;
 
+	if (c->stack_ops->check && !c->stack_ops->check(err, err_len))
+		return false;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
@@ -361,7 +367,7 @@ static void finish(struct connector *c)
 int connector_run(const struct connector_config *config, char *err, size_t err_len)
 {
 	struct connector *c = calloc(1, sizeof(*c));
-	bool started;
+	bool started, failed;
 
 	if (!c) {
 		snprintf(err, err_len, "out of memory");
@@ -373,13 +379,16 @@ int connector_run(const struct connector_config *config, char *err, size_t err_l
 	c->host.inner = path_inner;
 	c->host.lost = on_lost;
 	c->host.limits = on_limits;
-	c->stack_ops = &stack_slirp;
+	c->stack_ops = config->mode == CONNECTOR_MODE_TUN ? &stack_tun : &stack_slirp;
 	if (gethostname(c->hostname, sizeof(c->hostname) - 1) || !c->hostname[0])
 		snprintf(c->hostname, sizeof(c->hostname), "unknown");
 	c->now_ns = clock_ns();
 	started = start(c, err, err_len);
 	if (started)
 		loop(c);
+	failed = c->failed;
+	if (failed)
+		snprintf(err, err_len, "the stack did not start; the log says why");
 	finish(c);
-	return started ? 0 : 1;
+	return started && !failed ? 0 : 1;
 }

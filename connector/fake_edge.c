@@ -141,7 +141,9 @@ static void store_put(void *ctx, const struct register_request *request, struct 
 	edges = json_pack("[{s:s, s:i, s:[s], s:[s]}]", "edge_id", "edge1", "workers", (int)edge.workers, "public_keys", key,
 			  "endpoints", edge.endpoint);
 	answer.edges = edges;
+	answer.device_networks = json_pack("[s, s]", "100.96.0.0/12", "fd00:96::/64");
 	register_call_answer(call, &answer);
+	json_decref(answer.device_networks);
 	json_decref(edges);
 }
 

@@ -35,7 +35,7 @@ struct connector {
 	uint64_t now_ns; /* of this turn of the loop */
 	uint64_t status_ms;
 	uint64_t drain_until_ms; /* 0: not draining */
-	bool stop;
+	bool stop, failed;
 	struct {
 		uint64_t refused_address, denied, malformed, no_session, lost_sessions;
 	} stats;

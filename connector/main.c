@@ -73,10 +73,6 @@ static int run(const char *config_file, const char *tunnel)
 		config_free(&config);
 		return failure(err);
 	}
-	if (config.mode == CONNECTOR_MODE_TUN) {
-		config_free(&config);
-		return failure("mode: tun is not part of this version; use mode: userspace");
-	}
 	log_init("sluice-connector", (enum log_level)config.log_level, false);
 	code = connector_run(&config, err, sizeof(err));
 	config_free(&config);

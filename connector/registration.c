@@ -58,6 +58,19 @@ static const char *take_edge(const json_t *v, struct registration_edge *e)
 	return e->key_count && e->endpoint_count ? NULL : "edges: no public key or no endpoint";
 }
 
+static const char *take_networks(const json_t *v, struct registration *out)
+{
+	char why[160];
+
+	for (size_t i = 0; i < json_array_size(v) && i < REGISTRATION_NETWORKS_MAX; i++) {
+		const char *text = json_string_value(json_array_get(v, i));
+
+		if (!text || ip_prefix_parse(text, false, &out->device_networks[out->device_network_count++], why, sizeof(why)))
+			return "device_networks: not a prefix";
+	}
+	return NULL;
+}
+
 static const char *read_answer(const json_t *root, struct registration *out)
 {
 	const json_t *edges = json_object_get(root, "edges");
@@ -73,6 +86,7 @@ static const char *read_answer(const json_t *root, struct registration *out)
 		return "tunnel_name is not a text";
 	if (!json_is_array(edges))
 		return "edges is not a list";
+	wrong = take_networks(json_object_get(root, "device_networks"), out);
 	for (size_t i = 0; !wrong && i < json_array_size(edges) && i < REGISTRATION_EDGES_MAX; i++)
 		wrong = take_edge(json_array_get(edges, i), &out->edges[out->edge_count++]);
 	return wrong;

@@ -13,6 +13,7 @@
 #define REGISTRATION_EDGES_MAX 8
 #define REGISTRATION_ENDPOINTS_MAX 16
 #define REGISTRATION_EDGE_KEYS_MAX 2
+#define REGISTRATION_NETWORKS_MAX 8
 
 struct registration_edge {
 	char id[65];
@@ -28,6 +29,8 @@ struct registration {
 	unsigned sessions; /* 1–8: how many of our keys may be used */
 	unsigned mtu;	   /* 1,280–9,000 */
 	char tunnel_name[129];
+	struct ip_prefix device_networks[REGISTRATION_NETWORKS_MAX]; /* where the account's devices are */
+	size_t device_network_count;
 	struct registration_edge edges[REGISTRATION_EDGES_MAX];
 	unsigned edge_count; /* may be 0: no edge is there yet */
 };

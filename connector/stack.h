@@ -16,6 +16,13 @@ struct stack_callbacks {
 	void *arg;
 };
 
+struct stack_config {
+	unsigned mtu;	      /* of the tunnel */
+	bool preserve_source; /* TUN: no masquerade */
+	const struct ip_prefix *device_networks; /* TUN: where devices are */
+	size_t device_network_count;
+};
+
 struct stack_stats {
 	uint64_t echo_requests, echo_replies, echo_dropped;
 	uint64_t fragments_refused; /* that the stack cannot reassemble */
@@ -28,8 +35,11 @@ struct stack;
 struct stack_ops {
 	/* A TCP connection has its buffers here, and lives and dies here. */
 	bool heavy;
-	/* NULL with a sentence in err. `mtu`: of the tunnel. */
-	struct stack *(*create)(unsigned mtu, const struct stack_callbacks *callbacks, char *err, size_t err_len);
+	/* Whether this process may do what create() will; false with a sentence in err that says what to grant. NULL: always. */
+	bool (*check)(char *err, size_t err_len);
+	/* NULL with a sentence in err. */
+	struct stack *(*create)(const struct stack_config *config, const struct stack_callbacks *callbacks, char *err,
+				size_t err_len);
 	void (*destroy)(struct stack *s);
 	/* A parsed packet from the edge that may enter. */
 	void (*input)(struct stack *s, const struct packet *p, uint64_t now_ms);
@@ -40,6 +50,6 @@ struct stack_ops {
 	void (*stats)(const struct stack *s, struct stack_stats *out);
 };
 
-extern const struct stack_ops stack_slirp;
+extern const struct stack_ops stack_slirp, stack_tun;
 
 #endif

@@ -382,13 +382,14 @@ static void slirp_destroy(struct stack *s)
 	free(s);
 }
 
-static struct stack *slirp_create(unsigned mtu, const struct stack_callbacks *callbacks, char *err, size_t err_len)
+static struct stack *slirp_create(const struct stack_config *config, const struct stack_callbacks *callbacks, char *err,
+				  size_t err_len)
 {
 	struct stack *s = calloc(1, sizeof(*s));
 
 	if (s) {
 		s->callbacks = *callbacks;
-		s->mtu = mtu;
+		s->mtu = config->mtu;
 		s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 		s->pollfds = calloc(POLLFDS_MAX, sizeof(*s->pollfds));
 		/* tagged with the stack itself; instances are tagged with themselves */

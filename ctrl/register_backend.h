@@ -62,6 +62,7 @@ struct register_answer {
 	unsigned sessions;	 /* how many of the keys may be used, from the first */
 	unsigned mtu;
 	json_t *edges; /* borrowed: [{"edge_id", "workers", "public_keys", "endpoints"}], may be empty */
+	json_t *device_networks; /* borrowed: prefixes of the account's devices; NULL: not told */
 };
 
 struct register_call; /* one registration that waits for its answer */

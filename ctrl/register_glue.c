@@ -77,6 +77,21 @@ struct pending {
 	unsigned sessions, mtu;
 };
 
+/* Where an account's devices are: its pools. The caller's reference. */
+static json_t *device_networks(struct ctrl *c, const char *account_id)
+{
+	json_t *account = store_get(c->st, T_ACCOUNTS, account_id), *list = json_array();
+
+	for (int i = 0; i < 2; i++) {
+		json_t *pool = json_object_get(account, i ? "device_pool_v6" : "device_pool_v4");
+
+		if (json_is_string(pool))
+			json_array_append(list, pool);
+	}
+	json_decref(account);
+	return list;
+}
+
 static void give_answer(struct ctrl *c, void *user, bool applied, const char *lagging)
 {
 	struct pending *p = user;
@@ -85,7 +100,8 @@ static void give_answer(struct ctrl *c, void *user, bool applied, const char *la
 				    .tunnel_name = doc_str(p->tunnel, "name"),
 				    .sessions = p->sessions,
 				    .mtu = p->mtu,
-				    .edges = edges};
+				    .edges = edges,
+				    .device_networks = device_networks(c, doc_str(p->tunnel, "account_id"))};
 	size_t i;
 
 	(void)applied;
@@ -97,6 +113,7 @@ static void give_answer(struct ctrl *c, void *user, bool applied, const char *la
 		register_call_refuse(p->call, "sluice-ctrl is stopping");
 	else
 		register_call_answer(p->call, &a);
+	json_decref(a.device_networks);
 	json_decref(edges);
 	json_decref(p->tunnel);
 	free(p);

@@ -130,8 +130,11 @@ void register_call_answer(struct register_call *call, const struct register_answ
 	json_t *body = json_pack("{s:I, s:s, s:I, s:I, s:O}", "lease_s", (json_int_t)answer->lease_s, "tunnel_name",
 				 answer->tunnel_name, "sessions", (json_int_t)answer->sessions, "mtu",
 				 (json_int_t)answer->mtu, "edges", answer->edges);
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *text;
 
+	if (body && answer->device_networks)
+		json_object_set(body, "device_networks", answer->device_networks);
+	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	json_decref(body);
 	if (text)
 		atomic_fetch_add(&call->server->stats.registrations, 1);

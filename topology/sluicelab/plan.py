@@ -72,12 +72,12 @@ class Lab:
         self.build = os.environ.get('SLUICE_BUILD') or os.path.join(TOP, 'build')
         self.slow = float(os.environ.get('SLUICE_SLOW') or 1)
         self.clients = self.connectors = 0
-        self.workers, self.outer, self.mode, self.bare = 1, 4, 'userspace', False
+        self.workers, self.outer, self.mode, self.preserve, self.bare = 1, 4, 'userspace', False, False
         if os.path.exists(self.path('lab.json')):
             self.load()
 
     # --- what it was brought up with ----------------------------------------------------------
-    FIELDS = ('clients', 'connectors', 'workers', 'outer', 'mode', 'bare', 'build')
+    FIELDS = ('clients', 'connectors', 'workers', 'outer', 'mode', 'preserve', 'bare', 'build')
 
     def save(self):
         with open(self.path('lab.json'), 'w', encoding='utf-8') as f:

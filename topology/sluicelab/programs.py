@@ -107,11 +107,10 @@ def in_step(lab):
 # --- sluice-connector -------------------------------------------------------------------------
 def write_connector_config(lab, j):
     """The config file of the scenario, as it stands, with our paths; the credentials belong to an unprivileged user."""
-    owner = None if lab.mode == 'tun' else UNPRIVILEGED_USER
     folder = lab.path('conn', str(j))
     os.makedirs(folder, exist_ok=True)
     with open(lab.credentials, encoding='utf-8') as f:
-        write(os.path.join(folder, 'creds.json'), f.read(), mode=0o400, owner=owner)
+        write(os.path.join(folder, 'creds.json'), f.read(), mode=0o400, owner=UNPRIVILEGED_USER)
     with open(lab.credentials, encoding='utf-8') as f:
         tunnel_id = json.load(f)['TunnelID']
     text = f'''\
@@ -122,17 +121,16 @@ warp-routing:
     enabled: true
 '''
     if lab.mode == 'tun':
-        text += 'mode: tun\n'
+        text += 'mode: tun\n' + ('preserve-source: true\n' if lab.preserve else '')
     write(os.path.join(folder, 'config.yaml'), text)
 
 
 def connector_argv(lab, j):
     argv = [lab.program('sluice-connector'), 'tunnel', '--config', lab.path('conn', str(j), 'config.yaml'), 'run']
-    if lab.mode == 'tun':
-        return argv
-    # No user, no group, no capability: what the connector needs in userspace mode.
-    return ['setpriv', f'--reuid={UNPRIVILEGED_USER}', '--regid=nogroup', '--clear-groups', '--no-new-privs',
-            '--bounding-set=-all', '--inh-caps=-all', *argv]
+    # No user, no group, no capability: what the connector needs in userspace mode. A TUN device needs one capability.
+    caps = (['--bounding-set=-all', '--inh-caps=-all'] if lab.mode == 'userspace' else
+            ['--bounding-set=-all,+net_admin', '--inh-caps=-all,+net_admin', '--ambient-caps=-all,+net_admin'])
+    return ['setpriv', f'--reuid={UNPRIVILEGED_USER}', '--regid=nogroup', '--clear-groups', '--no-new-privs', *caps, *argv]
 
 
 def start_connector(lab, j, wait=True):

@@ -58,6 +58,9 @@ def resources(lab, say):
     made = programs.ctl(lab, 'list', 'create', LIST, '--type', 'IP', *(network for network, _ in ROUTES))
     programs.ctl(lab, 'rule', 'create', RULE, '--precedence', '10000', '--action', 'off', '--filter', 'http',
                  '--traffic', f'any(http.conn.dst_ip[*] in ${made["list"]["id"].replace("-", "")})')
+    if lab.preserve:
+        say('the origin routes devices back through every connector')
+        return_routes(lab, range(1, lab.connectors + 1))
     if lab.connectors:
         say(f'{lab.connectors} connector{"s" if lab.connectors > 1 else ""} of one tunnel')
     for j in range(1, lab.connectors + 1):
@@ -72,6 +75,16 @@ def resources(lab, say):
         programs.start_client(lab, i)
     for i in range(1, lab.clients + 1):
         programs.wait_client(lab, i)
+
+
+def return_routes(lab, connectors):
+    """What a routing protocol would do: the private network sends devices' packets through these connectors, spread by flow."""
+    account = programs.ctl(lab, 'account', 'show', 'default')['account']
+    run(['ip', 'netns', 'exec', lab.ns('origin'), 'sysctl', '-qw', 'net.ipv4.fib_multipath_hash_policy=1',
+         'net.ipv6.fib_multipath_hash_policy=1'])
+    for pool, hop in ((account['device_pool_v4'], plan.conn_lan_v4), (account['device_pool_v6'], plan.conn_lan_v6)):
+        run(['ip', '-n', lab.ns('origin'), 'route', 'replace', pool]
+            + [word for j in connectors for word in ('nexthop', 'via', hop(j))])
 
 
 def add_client(lab, i, *extra):

@@ -155,6 +155,8 @@ class ConnLab:
     def wait(self, what, condition, deadline_s=20):
         end, pause = time.monotonic() + deadline_s * self.slow, 0.02
         while not (value := condition()):
+            if 'connector' in self.procs:
+                assert self.procs['connector'].poll() in (None, 0), self.log('connector')[-2000:]
             assert time.monotonic() < end, (f'{what}: not so after {deadline_s * self.slow:.0f} s\n'
                                             f'{self.log("edge")[-2000:]}\n{self.log("connector")[-3000:]}')
             time.sleep(pause)

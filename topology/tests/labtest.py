@@ -49,9 +49,10 @@ class Measured:
 class LabTest:
     """One lab under test. The verbs of `topology/lab`, and what tests need besides."""
 
-    def __init__(self, clients=1, connectors=1, workers=1, outer=4, bare=False):
+    def __init__(self, clients=1, connectors=1, workers=1, outer=4, bare=False, mode='userspace', preserve=False):
         self.lab = plan.Lab()
-        self.shape = {'clients': clients, 'connectors': connectors, 'workers': workers, 'outer': outer, 'bare': bare}
+        self.shape = {'clients': clients, 'connectors': connectors, 'workers': workers, 'outer': outer, 'bare': bare,
+                      'mode': mode, 'preserve': preserve}
         self.raws = []
         self.notes = []
 
