@@ -89,7 +89,7 @@ struct edge {
 
 	/* tables: control writes, workers and the handshake thread read */
 	struct records *records;
-	struct route_table *routes;      /* (vnet, address) → tunnel index */
+	struct route_table *routes;      /* (vnet, address) → route index: records->routes */
 	struct device_table *devices;    /* (account, address) → client index */
 	struct policy_set *policy;       /* who may open which flow; per account */
 	const struct outer_snapshot *outer; /* kernel's routes and neighbours; acquire load, RCU */

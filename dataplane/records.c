@@ -44,12 +44,13 @@ void records_destroy(struct records *r)
 	free_array((const void **)r->connectors, r->max_connectors, 0);
 	free_array((const void **)r->peers, r->max_peers, sizeof(struct peer_record));
 	free_array((const void **)r->rules, r->max_rules, 0);
+	free(r->routes);
 	free((void *)(uintptr_t)r->settings);
 	free(r);
 }
 
 struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunnels, uint32_t clients,
-			       uint32_t connectors, uint32_t peers, uint32_t rules)
+			       uint32_t connectors, uint32_t peers, uint32_t rules, uint32_t routes)
 {
 	struct records *r = calloc(1, sizeof(*r));
 	struct settings_record *settings = malloc(sizeof(*settings));
@@ -67,6 +68,7 @@ struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunne
 			      .max_connectors = connectors,
 			      .max_peers = peers,
 			      .max_rules = rules,
+			      .max_routes = routes,
 			      .accounts = calloc(accounts, sizeof(*r->accounts)),
 			      .vnets = calloc(vnets, sizeof(*r->vnets)),
 			      .tunnels = calloc(tunnels, sizeof(*r->tunnels)),
@@ -74,8 +76,10 @@ struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunne
 			      .connectors = calloc(connectors, sizeof(*r->connectors)),
 			      .peers = calloc(peers, sizeof(*r->peers)),
 			      .rules = calloc(rules, sizeof(*r->rules)),
+			      .routes = calloc(routes + 1ull, sizeof(*r->routes)), /* pages are taken as routes come */
 			      .settings = settings};
-	if (!r->accounts || !r->vnets || !r->tunnels || !r->clients || !r->connectors || !r->peers || !r->rules) {
+	if (!r->accounts || !r->vnets || !r->tunnels || !r->clients || !r->connectors || !r->peers || !r->rules ||
+	    !r->routes) {
 		records_destroy(r);
 		return NULL;
 	}

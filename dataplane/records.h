@@ -113,6 +113,12 @@ struct rule_record {
 	char name[RECORD_NAME_LEN];
 };
 
+/* A route, as its index in the route table leads here. One word: a route may change its tunnel and stay itself. */
+struct route_record {
+	uint32_t tunnel; /* tunnel index; RECORD_NONE: no route has the index */
+	uint32_t born;   /* number of the route; never repeats within a run; 0: none */
+};
+
 struct settings_record {
 	uint16_t mtu;
 	uint32_t icmp_errors_per_second, icmp_errors_burst;
@@ -128,7 +134,7 @@ struct settings_record {
  * with records_get (acquire; a plain load on x86) and may keep the pointer until their next quiescent state.
  */
 struct records {
-	uint32_t max_accounts, max_vnets, max_tunnels, max_clients, max_connectors, max_peers, max_rules;
+	uint32_t max_accounts, max_vnets, max_tunnels, max_clients, max_connectors, max_peers, max_rules, max_routes;
 	const struct account_record **accounts;
 	const struct vnet_record **vnets;
 	const struct tunnel_record **tunnels;
@@ -136,12 +142,13 @@ struct records {
 	const struct connector_record **connectors;
 	const struct peer_record **peers;
 	const struct rule_record **rules; /* [max_rules] */
+	uint64_t *routes; /* [max_routes]: struct route_record as one word; by the route table's next hop */
 	const struct settings_record *settings; /* never NULL after records_create */
 };
 
 /* Allocates the arrays, all NULL, with default settings. NULL when memory is short. Control thread. */
 struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunnels, uint32_t clients,
-			       uint32_t connectors, uint32_t peers, uint32_t rules);
+			       uint32_t connectors, uint32_t peers, uint32_t rules, uint32_t routes);
 /* Frees arrays and what they hold. After all workers ended. */
 void records_destroy(struct records *records);
 
@@ -182,6 +189,19 @@ static inline const struct peer_record *peer_record_get(const struct records *r,
 static inline const struct rule_record *rule_get(const struct records *r, uint32_t i)
 {
 	return records_get(r->rules, r->max_rules, i);
+}
+
+static inline struct route_record route_record_get(const struct records *r, uint32_t i)
+{
+	uint64_t word = i < r->max_routes ? __atomic_load_n(&r->routes[i], __ATOMIC_ACQUIRE) : RECORD_NONE;
+
+	return (struct route_record){.tunnel = (uint32_t)word, .born = (uint32_t)(word >> 32)};
+}
+
+/* Control thread. */
+static inline void route_record_set(struct records *r, uint32_t i, uint32_t tunnel, uint32_t born)
+{
+	__atomic_store_n(&r->routes[i], (uint64_t)born << 32 | tunnel, __ATOMIC_RELEASE);
 }
 
 static inline const struct settings_record *settings_get(const struct records *r)

@@ -74,6 +74,13 @@ struct apply_table_info {
 /* Fills at most max; returns how many tables there are. */
 size_t apply_tables(const struct apply *a, struct apply_table_info *out, size_t max);
 
+/* Walks the routes: *cursor starts with 0; false at the end. */
+struct apply_route {
+	uint32_t index, vnet, tunnel; /* indexes */
+	struct ip_prefix prefix;
+};
+bool apply_route_next(const struct apply *a, uint32_t *cursor, struct apply_route *out);
+
 /*
  * Writes the rows as lines {"table": …, "put": [rows]} for the state file, piece by piece: *cursor begins zeroed. True
  * when more is to come. Rows must not change between the pieces.

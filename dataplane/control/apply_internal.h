@@ -72,6 +72,9 @@ struct apply {
 	bool sweep_routes, settings_changed, deny_changed;
 	struct row_store stores[TABLE_COUNT]; /* routes: not used */
 	struct route_rows routes;
+	uint32_t *free_routes; /* route indexes to be given out again: a stack */
+	uint32_t n_free_routes, next_route; /* indexes never used begin at next_route */
+	uint32_t route_born;
 	struct id_map *ids[TABLE_COUNT]; /* accounts, vnets, tunnels, rules, clients, connectors */
 	struct id_map *peer_ids;         /* public key in base64 */
 	struct peer_owner *peer_owners;  /* [max_peers] */

@@ -39,7 +39,8 @@ static bool create_parts(struct apply *a)
 	a->vnet_dirty = calloc(r->max_vnets, 1);
 	a->account_doomed = calloc(r->max_accounts, 1);
 	ok &= apply_policy_create(a);
-	return route_rows_init(&a->routes, a->edge->config.cap_routes, seed) && ok && a->peer_ids && a->peer_owners &&
+	a->free_routes = calloc(r->max_routes + 1ull, sizeof(*a->free_routes));
+	return a->free_routes && route_rows_init(&a->routes, a->edge->config.cap_routes, seed) && ok && a->peer_ids && a->peer_owners &&
 	       a->tunnel_routes && a->vnet_routes && a->tunnel_doomed && a->vnet_doomed && a->vnet_dirty &&
 	       a->account_doomed;
 }
@@ -75,6 +76,7 @@ void apply_destroy(struct apply *a)
 	id_map_destroy(a->peer_ids);
 	route_rows_free(&a->routes);
 	free(a->peer_owners);
+	free(a->free_routes);
 	free(a->tunnel_routes);
 	free(a->vnet_routes);
 	free(a->tunnel_doomed);
@@ -190,6 +192,7 @@ static void write_prefix(const struct route_row *r, FILE *out)
 static void write_routes(const struct apply *a, struct apply_cursor *c, FILE *out)
 {
 	const struct route_row *first = NULL;
+	uint32_t tunnel, first_tunnel = RECORD_NONE;
 	unsigned n = 0;
 
 	for (; c->slot < a->routes.n_slots && n < ROUTES_A_LINE; c->slot++) {
@@ -197,14 +200,16 @@ static void write_routes(const struct apply *a, struct apply_cursor *c, FILE *ou
 
 		if (!r)
 			continue;
-		if (first && (r->vnet != first->vnet || r->tunnel != first->tunnel))
+		tunnel = route_record_get(a->records, r->index).tunnel;
+		if (first && (r->vnet != first->vnet || tunnel != first_tunnel))
 			break;
 		if (!first)
 			fprintf(out, "{\"table\":\"routes\",\"vnet_id\":\"%s\",\"tunnel_id\":\"%s\",\"networks\":[",
-				a->records->vnets[r->vnet]->id, a->records->tunnels[r->tunnel]->id);
+				a->records->vnets[r->vnet]->id, a->records->tunnels[tunnel]->id);
 		else
 			fputc(',', out);
 		first = r;
+		first_tunnel = tunnel;
 		write_prefix(r, out);
 		n++;
 	}

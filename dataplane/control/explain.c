@@ -159,7 +159,7 @@ static json_t *route(const struct question *q, int max_len, int *len)
 		return json_null();
 	*len = p.len = r.len;
 	memcpy(p.addr.bytes, r.addr, 16);
-	tunnel = tunnel_get(q->edge->records, r.next_hop);
+	tunnel = tunnel_get(q->edge->records, route_record_get(q->edge->records, r.next_hop).tunnel);
 	return json_pack("{s:s,s:s?,s:s?}", "network", ip_prefix_format(&p, text), "tunnel", tunnel ? tunnel->name : NULL,
 			 "tunnel_id", tunnel ? tunnel->id : NULL);
 }

@@ -78,7 +78,7 @@ static int create_tables(struct edge *edge, struct reclaim *reclaim, char *err, 
 	policy.vnets = c->cap_vnets;
 	policy.rules_total = c->cap_rules;
 	edge->records = records_create(c->cap_accounts, c->cap_vnets, c->cap_tunnels, c->cap_clients,
-				       c->cap_connectors, c->cap_peers, c->cap_rules);
+				       c->cap_connectors, c->cap_peers, c->cap_rules, c->cap_routes);
 	if (!edge->records)
 		return fail(err, err_len, "records (capacities)");
 	edge->routes = route_table_create(&routes);

@@ -13,6 +13,7 @@
 
 #include "dataplane/control/control.h"
 #include "dataplane/control/operators.h"
+#include "dataplane/control/show_hits.h"
 #include "lib/ip.h"
 
 #define MAX_CLIENTS 16
@@ -62,6 +63,7 @@ static char *page(struct metrics *m, size_t *len)
 	operators_counters(m->control->operators, &m->counters);
 	operators_flow_log(m->control->operators, &log);
 	metrics_write(out, &id, &m->counters, tables, n, apply_refused_count(m->control->apply), &log);
+	metrics_write_rules(out, m->control->edge);
 	return fclose(out) ? NULL : text;
 }
 

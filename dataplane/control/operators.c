@@ -13,6 +13,7 @@
 #include "dataplane/control/control.h"
 #include "dataplane/control/explain.h"
 #include "dataplane/control/flow_query.h"
+#include "dataplane/control/hits_query.h"
 #include "dataplane/control/logs.h"
 #include "lib/ipc/server.h"
 #include "lib/log.h"
@@ -25,6 +26,7 @@ struct operators {
 	struct control *control;
 	struct ipc_server *server;
 	struct flow_queries *queries;
+	struct hits_queries *hits;
 	struct logs *logs;
 	struct counters counters; /* of the answer being made */
 	uint64_t busy_before[EDGE_MAX_WORKERS], tsc_before;
@@ -402,6 +404,25 @@ static void on_migrate(struct ipc_call *call, json_t *params, void *user)
 		reply(call, json_pack("{s:I,s:I}", "peer", (json_int_t)peer, "worker", (json_int_t)worker));
 }
 
+static void on_hits(struct ipc_call *call, json_t *params, void *user)
+{
+	static const char *const kinds[] = {[HITS_BY_RULE] = "rule", [HITS_BY_ROUTE] = "route", [HITS_BY_CLIENT] = "client"};
+	struct operators *o = user;
+	const char *by = "rule";
+	int64_t limit = 100;
+	const struct param known[] = {{"by", JSON_STRING, &by}, {"limit", JSON_INTEGER, &limit}, {0}};
+
+	if (!read_params(call, params, known) || !limit_ok(call, limit))
+		return;
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		if (strcmp(by, kinds[k]) != 0)
+			continue;
+		hits_query_start(o->hits, call, (enum hits_by)k, (size_t)limit, control_now_ms());
+		return;
+	}
+	ipc_reply_fail(call, IPC_E_INVALID, "by", "by '%s': not one of rule, route, client", by);
+}
+
 static bool logs_params(struct ipc_call *call, json_t *params, struct logs_filter *filter)
 {
 	const struct param known[] = {{"client", JSON_STRING, &filter->client},
@@ -436,6 +457,7 @@ static const struct ipc_method methods[] = {
 	{"show.sessions", IPC_NEED_READ, on_sessions}, {"show.flows", IPC_NEED_READ, on_flows},
 	{"show.ports", IPC_NEED_READ, on_ports},       {"show.tables", IPC_NEED_READ, on_tables},
 	{"show.health", IPC_NEED_READ, on_health},     {"show.revision", IPC_NEED_READ, on_revision},
+	{"show.hits", IPC_NEED_READ, on_hits},
 	{"logs.read", IPC_NEED_READ, on_logs_read},    {"logs.follow", IPC_NEED_READ, on_logs_follow},
 	{"explain", IPC_NEED_READ, on_explain},
 	{"settings.reset_turns", IPC_NEED_WRITE, on_reset_turns}, {"peer.migrate", IPC_NEED_WRITE, on_migrate},
@@ -476,7 +498,8 @@ struct operators *operators_create(struct control *control, char *err, size_t er
 	o->control = control;
 	o->queries = flow_queries_create(control->edge);
 	o->logs = logs_create(control->edge->flow_log);
-	o->server = o->queries && o->logs ? ipc_server_create(&cfg, err, err_len) : NULL;
+	o->hits = hits_queries_create(control->edge, control->apply);
+	o->server = o->queries && o->logs && o->hits ? ipc_server_create(&cfg, err, err_len) : NULL;
 	if (!o->server || loop_add(control->loop, ipc_server_fd(o->server), EPOLLIN, on_ready, o)) {
 		operators_free(o);
 		return NULL;
@@ -491,6 +514,7 @@ void operators_free(struct operators *o)
 	if (o->server) {
 		loop_remove(o->control->loop, ipc_server_fd(o->server));
 		flow_queries_free(o->queries);
+		hits_queries_free(o->hits);
 		ipc_server_destroy(o->server);
 	}
 	logs_free(o->logs);
@@ -499,11 +523,12 @@ void operators_free(struct operators *o)
 
 int operators_turn(struct operators *o, uint64_t now_ms)
 {
-	int wait = flow_queries_turn(o->queries, now_ms), logs_wait = logs_turn(o->logs);
+	const int waits[] = {flow_queries_turn(o->queries, now_ms), hits_queries_turn(o->hits, now_ms), logs_turn(o->logs)};
+	int wait = -1;
 
-	if (wait < 0 || (logs_wait >= 0 && logs_wait < wait))
-		wait = logs_wait;
-
+	for (unsigned i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+		if (waits[i] >= 0 && (wait < 0 || waits[i] < wait))
+			wait = waits[i];
 	/* Replies made outside of the server's own turn are written here. */
 	ipc_server_poll(o->server, 0);
 	return wait;

@@ -13,7 +13,7 @@
 struct route_row {
 	uint8_t addr[16]; /* network order, bits past len zero */
 	uint32_t vnet;
-	uint32_t tunnel;
+	uint32_t index; /* in records->routes, which has its tunnel */
 	uint32_t mark; /* of the last snapshot that had it */
 	uint8_t family; /* 4, 6; 0: free */
 	uint8_t len;

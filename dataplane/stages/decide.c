@@ -53,7 +53,7 @@ static void allow(struct worker *w, struct flow_entry *f, const struct decision 
 	verdict_stamp(f, d);
 	f->tunnel = d->tunnel->index;
 	limits_set_verdict(w, f, FLOW_VERDICT_ALLOW);
-	story_decided(w, f);
+	story_decided(w, f, d->route);
 }
 
 /* Kept for a moment, so that its next packets need no decision. What no rule decided is looked at again each time. */
@@ -68,7 +68,7 @@ static void block(struct worker *w, struct flow_entry *f, const struct decision 
 	verdict_stamp(f, d);
 	f->tunnel = d->tunnel->index;
 	f->flags = (uint8_t)((f->flags & ~FLOW_FLAG_SILENT) | (d->silent ? FLOW_FLAG_SILENT : 0));
-	story_decided(w, f);
+	story_decided(w, f, d->route);
 }
 
 static enum drop_reason decide_again(struct worker *w, struct flow_entry *f, struct decision *d, struct denial *why)
@@ -99,6 +99,7 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 		return wrong_tunnel(meta);
 	if (reason != DROP_REASON_COUNT) {
 		meta->rule = f->rule;
+		meta->route = f->route;
 		why->silent = f->flags & FLOW_FLAG_SILENT;
 		f->last_seen = (uint32_t)(w->now_ns / NS_PER_TICK);
 		return reason;
@@ -227,6 +228,7 @@ static enum drop_reason open_flow(struct worker *w, struct rte_mbuf *m, struct d
 	reason = may_open(w, m, &d, &from_private);
 	if (reason == DROP_policy_block) {
 		meta->rule = d.rule;
+		meta->route = d.tunnel == NULL ? RECORD_NONE : d.route;
 		why->silent = d.silent;
 		keep_blocked(w, meta, &d);
 	}
@@ -270,7 +272,7 @@ static struct denial decide(struct worker *w, struct rte_mbuf *m)
 	struct pkt_meta *meta = pkt_meta(m);
 	const struct client_record *client;
 
-	meta->rule = RECORD_NONE;
+	meta->rule = meta->route = RECORD_NONE;
 	if (meta->flow == NULL) /* an earlier packet of this burst may have made it */
 		meta->flow = flow_lookup(w->flows, &meta->key, meta->flow_hash);
 	if (meta->flow != NULL && !is_new_start(meta, meta->flow))

@@ -30,6 +30,13 @@ static struct hit *of_client(const struct worker *w, const struct flow_entry *f)
 	return owned(w, HIT_CLIENT, CARD_CLIENT, f->key.client, f->card_client);
 }
 
+static struct hit *of_route(const struct worker *w, const struct flow_entry *f)
+{
+	return route_record_get(w->edge->records, f->route).born != f->route_born
+		       ? NULL
+		       : hits_at(w->edge->hits, w->id, HIT_ROUTE, f->route);
+}
+
 static void add(struct hit *h, const struct hit *delta)
 {
 	if (h == NULL)
@@ -57,23 +64,28 @@ void hits_fold(struct worker *w, struct flow_entry *f)
 		return;
 	add(of_rule(w, f), &delta);
 	add(of_client(w, f), &delta);
+	add(of_route(w, f), &delta);
 }
 
-void hits_decided(struct worker *w, struct flow_entry *f)
+void hits_decided(struct worker *w, struct flow_entry *f, uint32_t route)
 {
-	(void)w;
 	f->counted_rule = f->rule;
+	f->route = route;
+	f->route_born = route_record_get(w->edge->records, route).born;
 }
 
 void hits_began(struct worker *w, struct flow_entry *f)
 {
-	struct hit *rule, *client;
+	struct hit *rule, *client, *route;
 
 	f->flags &= (uint8_t)~FLOW_FLAG_REFUSED;
 	if (w->edge->hits == NULL)
 		return;
 	rule = of_rule(w, f);
 	client = of_client(w, f);
+	route = of_route(w, f);
+	if (route != NULL)
+		route->allowed++;
 	if (rule != NULL)
 		rule->allowed++;
 	if (client != NULL)
@@ -103,6 +115,8 @@ void hits_refused(struct worker *w, const struct pkt_meta *meta, bool policy)
 		count_refused(meta->rule == RECORD_NONE ? of_account(w, meta->key.client)
 							: hits_at(w->edge->hits, w->id, HIT_RULE, meta->rule),
 			      flow);
+	if (policy && meta->route != RECORD_NONE)
+		count_refused(hits_at(w->edge->hits, w->id, HIT_ROUTE, meta->route), flow);
 }
 
 static bool fold_one(void *arg, struct flow_entry *f)

@@ -7,8 +7,8 @@
 
 /* Brings the counters up to what the flow has now: before it is decided again, and when it ends. */
 void hits_fold(struct worker *w, struct flow_entry *f);
-/* From now on the flow's packets are those of f->rule and its route. After hits_fold. */
-void hits_decided(struct worker *w, struct flow_entry *f);
+/* From now on the flow's packets are those of f->rule and of this route. After hits_fold. */
+void hits_decided(struct worker *w, struct flow_entry *f, uint32_t route);
 /* The flow begins, allowed. */
 void hits_began(struct worker *w, struct flow_entry *f);
 /* A packet of a client was refused; by meta->rule if it was policy. */

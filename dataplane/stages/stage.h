@@ -56,6 +56,7 @@ struct pkt_meta {
 	uint8_t arrival; /* worker that took it from the port */
 	uint8_t pad;
 	uint32_t rule; /* DROP_policy_block: the rule that refused it; RECORD_NONE: the account's default action */
+	uint32_t route; /* of a packet that policy refused */
 	union {
 		struct endpoint source; /* outer source and the local address it contacted; until the replay stage */
 		struct flow_key key;    /* from the flow stage on */

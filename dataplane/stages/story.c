@@ -130,7 +130,7 @@ static void forget_counts(struct worker *w, struct flow_entry *f)
 	f->start_ns = w->now_ns;
 }
 
-void story_decided(struct worker *w, struct flow_entry *f)
+void story_decided(struct worker *w, struct flow_entry *f, uint32_t route)
 {
 	const struct client_record *client = client_get(w->edge->records, f->key.client);
 	struct card_owner owner = owner_of(w, CARD_CLIENT, f->key.client);
@@ -144,7 +144,7 @@ void story_decided(struct worker *w, struct flow_entry *f)
 	f->card_vnet = client == NULL ? CARD_NONE : owner_of(w, CARD_VNET, client->vnet).card;
 	f->card_rule = rule_card(w, f->rule);
 	f->card_tunnel = owner_of(w, CARD_TUNNEL, f->tunnel).card;
-	hits_decided(w, f);
+	hits_decided(w, f, route);
 }
 
 void story_begin(struct worker *w, struct flow_entry *f)

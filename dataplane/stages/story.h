@@ -21,8 +21,8 @@
 bool story_create(struct worker *w);
 void story_destroy(struct worker *w);
 
-/* The tables have (again) decided flow f: notes the cards of client, account, vnet, rule (f->rule) and tunnel (f->tunnel). */
-void story_decided(struct worker *w, struct flow_entry *f);
+/* The tables have (again) decided flow f: notes the cards of client, account, vnet, rule (f->rule), tunnel (f->tunnel) and route (index). */
+void story_decided(struct worker *w, struct flow_entry *f, uint32_t route);
 
 void story_begin(struct worker *w, struct flow_entry *f);
 void story_refuse(struct worker *w, const struct pkt_meta *meta, enum drop_reason reason);

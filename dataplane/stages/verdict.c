@@ -99,7 +99,6 @@ static enum drop_reason ask_rules(const struct edge *edge, const struct flow_key
 enum drop_reason verdict_way(const struct edge *edge, const struct flow_key *key, struct decision *d)
 {
 	const struct records *r = edge->records;
-	uint32_t tunnel;
 
 	d->rule = POLICY_RULE_DEFAULT;
 	d->silent = true;
@@ -116,8 +115,8 @@ enum drop_reason verdict_way(const struct edge *edge, const struct flow_key *key
 		return DROP_to_edge;
 	if (is_device_address(edge, d->account->index, key))
 		return DROP_client_to_client;
-	tunnel = route_of(edge, d->vnet, key);
-	d->tunnel = tunnel == ROUTE_NONE ? NULL : tunnel_get(r, tunnel);
+	d->route = route_of(edge, d->vnet, key);
+	d->tunnel = d->route == ROUTE_NONE ? NULL : tunnel_get(r, route_record_get(r, d->route).tunnel);
 	if (d->tunnel == NULL || d->tunnel->account != d->account->index)
 		return DROP_no_route;
 	return DROP_REASON_COUNT;

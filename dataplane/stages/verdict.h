@@ -15,6 +15,7 @@ struct decision {
 	const struct account_record *account;
 	const struct vnet_record *vnet;
 	const struct tunnel_record *tunnel;
+	uint32_t route; /* index; set where tunnel is */
 	const uint8_t *client_address; /* 4 or 16 bytes by the key's family */
 	uint32_t rule;                 /* who decided: index of a rule, or POLICY_RULE_DEFAULT */
 	bool silent;                   /* blocked: rule_settings say not to answer */

@@ -491,8 +491,8 @@ static void counters_while_it_runs(void **state)
 	sent_up = sent_down = 0;
 	handshake();
 	tcp_down(ACK, 500);
-	for (unsigned kind = HIT_DEFAULT; kind <= HIT_CLIENT; kind++) {
-		h = counts_of((enum hit_kind)kind, 0);
+	for (unsigned kind = HIT_DEFAULT; kind <= HIT_ROUTE; kind++) {
+		h = counts_of((enum hit_kind)kind, kind == HIT_ROUTE ? TESTBED_FIRST_ROUTE : 0);
 		assert_int_equal(h.packets_up, 2);
 		assert_int_equal(h.packets_down, 2);
 		assert_int_equal(h.bytes_up, sent_up);
@@ -526,6 +526,7 @@ static void counters_of_refusals(void **state)
 	assert_int_equal(h.packets_up, 0);
 	assert_int_equal(counts_of(HIT_CLIENT, 0).blocked_packets, 9);
 	assert_int_equal(counts_of(HIT_CLIENT, 0).blocked, 3);
+	assert_int_equal(counts_of(HIT_ROUTE, TESTBED_FIRST_ROUTE).blocked, 3);
 }
 
 /* Flows that run are counted by the sweep, without anybody asking. */
@@ -562,6 +563,16 @@ static void counters_begin_at_zero(void **state)
 	assert_int_equal(counts_of(HIT_CLIENT, 0).packets_up, 1);
 	assert_int_equal(counts_of(HIT_CLIENT, 0).allowed, 1);
 	assert_int_equal(counts_of(HIT_DEFAULT, 0).packets_up, 4); /* the account is the same */
+	/* the route's index likewise */
+	assert_int_equal(counts_of(HIT_ROUTE, TESTBED_FIRST_ROUTE).packets_up, 4);
+	udp_up(6000);
+	route_record_set(bed->edge.records, TESTBED_FIRST_ROUTE, RECORD_NONE, 0);
+	hits_begin(bed->edge.hits, HIT_ROUTE, TESTBED_FIRST_ROUTE);
+	route_record_set(bed->edge.records, TESTBED_FIRST_ROUTE, 0, 4711);
+	assert_int_equal(counts_of(HIT_ROUTE, TESTBED_FIRST_ROUTE).packets_up, 0);
+	((struct vnet_record *)(uintptr_t)bed->edge.records->vnets[0])->routes_generation++;
+	udp_up(6000);
+	assert_int_equal(counts_of(HIT_ROUTE, TESTBED_FIRST_ROUTE).packets_up, 1);
 }
 
 int main(void)

@@ -223,9 +223,16 @@ static void add_client(struct testbed *bed, uint32_t index, uint32_t account, ui
 	need(device_set(bed->edge.devices, &key, index) >= 0, "device address");
 }
 
+/* The index of a new route through a tunnel. Never the tunnel's: so that the one is not taken for the other. */
+static uint32_t new_route(struct testbed *bed, uint32_t tunnel)
+{
+	route_record_set(bed->edge.records, bed->next_route, tunnel, bed->next_route + 1);
+	return bed->next_route++;
+}
+
 static void add_route(struct testbed *bed, uint32_t vnet, const char *network, uint8_t len, uint32_t tunnel)
 {
-	struct route r = {.vnet = vnet, .next_hop = tunnel, .len = len};
+	struct route r = {.vnet = vnet, .next_hop = new_route(bed, tunnel), .len = len};
 
 	r.family = strchr(network, ':') ? 6 : 4;
 	inet_pton(r.family == 4 ? AF_INET : AF_INET6, network, r.addr);
@@ -309,7 +316,8 @@ static void make_tables(struct edge *edge, unsigned clients, unsigned n_routes)
 	need(edge->devices && edge->routes && edge->policy, "tables");
 	need(peer_index_init(&index, 0, 0, edge->n_workers, edge->config.cap_sessions, key) == 0, "index");
 	edge->index = &index;
-	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers, 4 * 64);
+	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers, 4 * 64,
+				       TESTBED_FIRST_ROUTE + 1024 + n_routes);
 	edge->sessions = rte_zmalloc(NULL, (size_t)edge->n_workers * edge->config.cap_sessions * sizeof(struct session), 64);
 	edge->peers = rte_zmalloc(NULL, edge->config.cap_peers * sizeof(struct peer), 64);
 	edge->connector_live = calloc(8, 1);
@@ -368,7 +376,7 @@ static void make_log(struct testbed *bed, unsigned clients, bool no_log)
 {
 	const uint32_t capacity[CARD_KINDS] = {[CARD_ACCOUNT] = 4, [CARD_VNET] = 4, [CARD_TUNNEL] = 8,
 					       [CARD_CLIENT] = clients + 1, [CARD_CONNECTOR] = 8, [CARD_RULE] = 256};
-	const uint32_t hits[HIT_KINDS] = {[HIT_RULE] = 256, [HIT_DEFAULT] = 4, [HIT_CLIENT] = clients + 1, [HIT_ROUTE] = 1024};
+	const uint32_t hits[HIT_KINDS] = {[HIT_RULE] = 256, [HIT_DEFAULT] = 4, [HIT_CLIENT] = clients + 1, [HIT_ROUTE] = bed->edge.records->max_routes};
 	const struct flow_log_config config = {.workers = bed->edge.n_workers};
 
 	bed->edge.cards = cards_create(capacity);
@@ -422,7 +430,7 @@ static void add_random_routes(struct testbed *bed, unsigned n)
 	uint32_t seed = 12345, added = 0;
 
 	while (added < n) {
-		struct route r = {.vnet = 0, .next_hop = 1, .family = 4};
+		struct route r = {.vnet = 0, .next_hop = bed->next_route, .family = 4};
 		uint32_t addr;
 
 		seed = seed * 1664525 + 1013904223;
@@ -432,7 +440,10 @@ static void add_random_routes(struct testbed *bed, unsigned n)
 		addr &= ~(uint32_t)0 << (32 - r.len);
 		addr = htonl(addr);
 		memcpy(r.addr, &addr, 4);
-		added += route_add(bed->edge.routes, &r) == 0;
+		if (route_add(bed->edge.routes, &r) != 0)
+			continue;
+		new_route(bed, 1);
+		added++;
 	}
 	if (n == 0)
 		return;
@@ -457,6 +468,7 @@ struct testbed *testbed_create_sized(const struct testbed_size *size)
 	configure(edge, workers, clients, size->flows == 0 ? 4096 : size->flows);
 	bed->n_clients = clients;
 	bed->clients = calloc(clients + 1, sizeof(*bed->clients));
+	bed->next_route = TESTBED_FIRST_ROUTE;
 	make_pools(edge);
 	make_tables(edge, clients, size->routes);
 	make_log(bed, clients, size->no_log);

@@ -21,6 +21,7 @@
 
 #define TESTBED_FRAMES  1024 /* sent frames kept until testbed_clear; more are refused as by a full port */
 #define TESTBED_TUNNELS 3
+#define TESTBED_FIRST_ROUTE 100 /* route index of 198.51.100.0/24 in vnet 0; the others follow in the order above */
 #define TESTBED_MAX_CLIENTS 1000000
 
 /* A far end: a client's or connector session's keys and counters as the other side has them. */
@@ -41,6 +42,7 @@ struct testbed {
 	struct far_end *clients;                              /* [n_clients + 1] */
 	struct far_end connectors[TESTBED_TUNNELS][EDGE_MAX_WORKERS]; /* by tunnel and worker */
 	struct tail_cursor log_cursor;
+	uint32_t next_route;
 	unsigned n_out; /* frames sent since the last testbed_clear */
 	struct rte_mbuf *out[TESTBED_FRAMES];
 };

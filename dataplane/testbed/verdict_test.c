@@ -387,7 +387,8 @@ static void cut_silently(void **state)
 static void cut_by_route_and_client(void **state)
 {
 	struct vnet_record *v = (struct vnet_record *)(uintptr_t)bed->edge.records->vnets[0];
-	struct route r = {.vnet = 0, .family = 4, .len = 24, .next_hop = 0, .addr = {198, 51, 100}};
+	struct route r = {
+		.vnet = 0, .family = 4, .len = 24, .next_hop = TESTBED_FIRST_ROUTE, .addr = {198, 51, 100}};
 
 	(void)state;
 	establish();

@@ -77,6 +77,8 @@ REQUESTS = [  # command line, side, method, exact parameters
     ('rollback 41', 'c', 'rollback', {'revision': 41}),
     ('show drops', 'e', 'show.drops', {}),
     ('show drops --all', 'e', 'show.drops', {'all': True}),
+    ('show hits', 'e', 'show.hits', {}),
+    ('show hits --by route --limit 5', 'e', 'show.hits', {'by': 'route', 'limit': 5}),
     ('show workers', 'e', 'show.workers', {}),
     ('show stages', 'e', 'show.stages', {}),
     ('show sessions --client c --connector k --limit 9', 'e', 'show.sessions', {'client': 'c', 'connector': 'k', 'limit': 9}),

@@ -176,3 +176,38 @@ def test_a_stopped_edge_ends_its_flows(lab):
         last = json.loads(f.readlines()[-1])
     assert last['event'] == 'end' and last['reason'] == 'edge_stopped'
     lab.start('edge')
+
+
+def hits(lab, by, **which):
+    rows = lab.ctl('show', 'hits', '--by', by)['hits']
+    found = [r for r in rows if all(r[k] == v for k, v in which.items())]
+    assert len(found) <= 1, rows
+    return found[0] if found else dict.fromkeys(('packets_up', 'bytes_up', 'packets_down', 'bytes_down', 'flows_allowed', 'flows_blocked',
+                                                 'packets_blocked'), 0)
+
+
+def test_counters_are_exact_at_once(lab):
+    """Of rule, route and client, while the flow still runs; a rule that takes another's place begins at zero."""
+    route = f'{plan.ORIGIN_V4}/32'
+    lab.ctl('rule', 'create', 'pings', '--precedence', '5', '--action', 'allow', '--filter', 'l4', '--traffic', 'net.protocol == "icmp"')
+    lab.wait('the client is back', lambda: lab.ping('client1', plan.ORIGIN_V4, 1, '-W', '1')[1] == 1, 60)
+    kinds = (('rule', {'rule': 'pings'}), ('client', {'client': 'client1'}), ('route', {'network': route}))
+    before = [hits(lab, by, **which) for by, which in kinds]
+    assert lab.ping('client1', plan.ORIGIN_V4, 20, '-s', '100') == (20, 20)
+    for (by, which), was in zip(kinds, before):
+        now = hits(lab, by, **which)
+        assert now['packets_up'] - was['packets_up'] == now['packets_down'] - was['packets_down'] == 20, (by, was, now)
+        assert now['bytes_up'] - was['bytes_up'] == now['bytes_down'] - was['bytes_down'] == 20 * 128, (by, was, now)
+        assert now['flows_allowed'] - was['flows_allowed'] == 1, (by, was, now)
+    lab.ctl('rule', 'set', 'pings', '--action', 'block')
+    assert lab.ping('client1', plan.ORIGIN_V4, 5)[1] == 0
+    now = hits(lab, 'rule', rule='pings')
+    assert now['packets_blocked'] == 5 and now['flows_blocked'] == 1
+    lab.ctl('rule', 'delete', 'pings')
+    lab.ctl('rule', 'create', 'others', '--precedence', '5', '--action', 'allow', '--filter', 'l4', '--traffic', 'net.protocol == "icmp"')
+    assert hits(lab, 'rule', rule='others')['packets_up'] == 0
+    assert lab.ping('client1', plan.ORIGIN_V4, 3) == (3, 3)
+    assert hits(lab, 'rule', rule='others')['packets_up'] == 3
+    text = lab.sh('edge', 'curl', '-sS', 'http://127.0.0.1:9465/metrics')
+    assert 'sluice_rule_packets_total{rule="' in text and 'sluice_flow_log_lines_total' in text
+    lab.ctl('rule', 'delete', 'others')
