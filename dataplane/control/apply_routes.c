@@ -100,12 +100,12 @@ static uint32_t take_index(struct apply *a)
 	return a->next_route < a->records->max_routes ? a->next_route++ : RECORD_NONE;
 }
 
-/* The index is this route's from now on, and its counters begin at zero. */
-static void begin_index(struct apply *a, uint32_t index, uint32_t tunnel)
+/* The index is this route's from now on, and its counters begin at zero; of a fresh one they are, and take no memory yet. */
+static void begin_index(struct apply *a, uint32_t index, uint32_t tunnel, bool fresh)
 {
 	if (++a->route_born == 0)
 		a->route_born = 1;
-	if (a->edge->hits)
+	if (a->edge->hits && !fresh)
 		hits_begin(a->edge->hits, HIT_ROUTE, index);
 	route_record_set(a->records, index, tunnel, a->route_born);
 }
@@ -155,7 +155,7 @@ static void move_route(struct apply *a, const struct route_row *row, uint32_t tu
 int route_put(struct apply *a, const char *key, const json_t *json, struct row_error *e)
 {
 	struct route_row r, *old;
-	uint32_t tunnel;
+	uint32_t tunnel, fresh_before;
 	int rc;
 
 	if (read_route(a, key, json, &r, &tunnel, e))
@@ -166,10 +166,11 @@ int route_put(struct apply *a, const char *key, const json_t *json, struct row_e
 		move_route(a, old, tunnel);
 		return 0;
 	}
+	fresh_before = a->next_route;
 	r.index = a->routes.count == a->routes.capacity ? RECORD_NONE : take_index(a);
 	if (r.index == RECORD_NONE)
 		return row_fail(e, "limit", "no room for another route (capacities.routes is %u)", a->routes.capacity);
-	begin_index(a, r.index, tunnel);
+	begin_index(a, r.index, tunnel, a->next_route != fresh_before);
 	rc = table_add(a, &r);
 	if (rc < 0) {
 		end_index(a, r.index);
