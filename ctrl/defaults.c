@@ -24,6 +24,8 @@ const struct setting_def setting_defs[] = {
 	{"client_new_flows_per_second", 500, 1, 1000000, NULL, "new flows of one client a second", NULL},
 	{"outer_dscp", 0, 0, 63, NULL, "DSCP of outer packets", NULL},
 	{"handshake_max_queue", 1024, 16, 1048576, NULL, "handshakes that may wait before the edge is under load", NULL},
+	{"inspect_timeout_ms", 3000, 100, 60000, NULL, "time for a flow's first bytes to show a name, milliseconds", NULL},
+	{"inspect_max_bytes", 16384, 1024, 16384, NULL, "bytes of a flow in which its name is looked for", NULL},
 	{"inspect_unknown", 0, 0, 0, "block", "flows whose name cannot be had: block, or continue without it", "block|continue"},
 	{"edge_public_endpoint", 0, 0, 0, "", "host:port in client configs, in place of what edges announce", NULL},
 	{NULL, 0, 0, 0, NULL, NULL, NULL},

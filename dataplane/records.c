@@ -15,6 +15,8 @@ static const struct settings_record default_settings = {
 	.flow_timeout_icmp_s = 30,
 	.client_max_flows = 4096,
 	.client_new_flows_per_second = 500,
+	.inspect_timeout_ms = 3000,
+	.inspect_max_bytes = 16384,
 	.outer_dscp = 0,
 	.handshake_max_queue = 1024,
 };

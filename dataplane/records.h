@@ -126,6 +126,7 @@ struct settings_record {
 	uint32_t client_max_flows, client_new_flows_per_second;
 	uint8_t outer_dscp;
 	uint32_t handshake_max_queue;
+	uint32_t inspect_timeout_ms, inspect_max_bytes;
 	bool inspect_unknown_continue; /* a name that cannot be had: decide without it, else block (decision 9) */
 };
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "dataplane/edge.h"
+#include "dataplane/inspect/ends.h"
 #include "dataplane/messages.h"
 
 /* One list of stages feeds the enum, `show stages` and the docs. STAGE(name, text) */
@@ -54,6 +55,8 @@ struct worker_counters {
 	uint64_t drops[DROP_REASON_COUNT];
 	uint64_t handoff_in, handoff_out; /* packets that crossed by ring */
 	uint64_t flows_created, flows_ended;
+	uint64_t inspect_started, inspect_active; /* flows whose payload is or was looked at; those of now */
+	uint64_t inspect_ends[INSPECT_END_COUNT]; /* how it ended; more than were started: some need no inspector */
 	struct stage_counters stages[STAGE_COUNT];
 	uint64_t loops, busy_cycles, sleeps;
 	uint64_t aead_cycles; /* of decrypt and encrypt, what the AEAD itself took */

@@ -28,6 +28,8 @@ static const struct setting {
 	SETTING(flow_timeout_icmp_s, 1, 3600, 30),
 	SETTING(client_max_flows, 1, 16777216, 4096),
 	SETTING(client_new_flows_per_second, 1, 1000000, 500),
+	SETTING(inspect_timeout_ms, 100, 60000, 3000),
+	SETTING(inspect_max_bytes, 1024, 16384, 16384),
 	SETTING(outer_dscp, 0, 63, 0),
 	SETTING(handshake_max_queue, 1, 1048576, 1024),
 #undef SETTING

@@ -92,6 +92,10 @@ void counters_sum(const struct counters *c, struct counter_totals *t)
 		t->flows_created += w->flows_created;
 		t->flows_ended += w->flows_ended;
 		t->flows += c->workers[i].flows;
+		t->inspect_started += w->inspect_started;
+		t->inspect_active += w->inspect_active;
+		for (unsigned e = 0; e < INSPECT_END_COUNT; e++)
+			t->inspect_ends[e] += w->inspect_ends[e];
 		for (unsigned r = 0; r < DROP_REASON_COUNT; r++)
 			t->drops[r] += w->drops[r];
 	}

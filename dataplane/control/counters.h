@@ -42,6 +42,7 @@ struct counters {
 struct counter_totals {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, originated, originated_dropped, kernel, consumed, dropped;
 	uint64_t handshakes, sessions, flows, handoffs, flows_created, flows_ended;
+	uint64_t inspect_started, inspect_active, inspect_ends[INSPECT_END_COUNT];
 	uint64_t drops[DROP_REASON_COUNT]; /* all of them … */
 	uint64_t drops_xdp[DROP_REASON_COUNT], drops_port[DROP_REASON_COUNT]; /* … and those of XDP and of ports */
 };

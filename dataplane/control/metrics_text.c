@@ -30,6 +30,11 @@ static void write_totals(FILE *out, const struct counter_totals *t)
 	one(out, "sluice_edge_handshakes_total", "counter", "WireGuard handshakes completed.", t->handshakes);
 	one(out, "sluice_edge_handoff_packets_total", "counter", "Packets that crossed to another worker.", t->handoffs);
 	one(out, "sluice_edge_flows_created_total", "counter", "Flows created.", t->flows_created);
+	one(out, "sluice_edge_inspections_active", "gauge", "Flows whose first bytes are held.", t->inspect_active);
+	head(out, "sluice_edge_inspections_ended_total", "counter", "Flows that a name could decide, by how that ended.");
+	for (unsigned e = INSPECT_RUNNING + 1; e < INSPECT_END_COUNT; e++)
+		fprintf(out, "sluice_edge_inspections_ended_total{end=\"%s\"} %llu\n", inspect_end_name(e),
+			(unsigned long long)t->inspect_ends[e]);
 	one(out, "sluice_edge_sessions", "gauge", "Peers with a live session.", t->sessions);
 	one(out, "sluice_edge_flows", "gauge", "Flows in the tables.", t->flows);
 }

@@ -14,7 +14,7 @@
 #define POOL_MBUF_BYTES (64 + 128 + POOL_META_BYTES + POOL_DATA_ROOM + 64)
 #define POOL_MESSAGE_BYTES 320
 #define POOL_FLOW_BYTES    320            /* an entry and its part of the index */
-#define POOL_WORKER_BYTES  (2u << 20)     /* rings, fragment slots, AEAD context */
+#define POOL_WORKER_BYTES  (14u << 20)    /* rings, fragment slots, AEAD context, inspectors and names of flows */
 
 /* A worker must always be able to tell that a slot is free: more messages than slots. */
 static inline uint32_t pool_messages(const struct edge_config *c)

@@ -67,6 +67,18 @@ static json_t *totals_object(const struct counter_totals *t)
 	return o;
 }
 
+static json_t *inspection_object(const struct counter_totals *t)
+{
+	json_t *o = json_object(), *ends = json_object();
+
+	put(o, "started", t->inspect_started);
+	put(o, "active", t->inspect_active);
+	for (unsigned e = INSPECT_RUNNING + 1; e < INSPECT_END_COUNT; e++)
+		put(ends, inspect_end_name(e), t->inspect_ends[e]);
+	json_object_set_new(o, "ended", ends);
+	return o;
+}
+
 static json_t *handshake_object(const struct handshake_counters *h)
 {
 	json_t *o = json_object();
@@ -119,6 +131,7 @@ json_t *show_counters(const struct show_identity *id, const struct counters *c, 
 	json_object_set_new(o, "revision", revision);
 	json_object_set_new(o, "workers", workers);
 	json_object_set_new(o, "totals", totals_object(&t));
+	json_object_set_new(o, "inspection", inspection_object(&t));
 	json_object_set_new(o, "handshake", handshake_object(&c->handshake));
 	json_object_set_new(o, "drops", drops);
 	json_object_set_new(o, "flow_log", flow_log_object(log));

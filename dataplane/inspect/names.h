@@ -51,6 +51,9 @@ struct names {
 	struct name_text dns_fqdn;
 };
 
+/* Nothing can come any more: a flow that ended, or had its say, without a name. */
+extern const struct names names_missing;
+
 /* Everything unseen: a flow whose inspection begins (or has not). */
 #define NAMES_UNSEEN ((struct names){0})
 

@@ -4,6 +4,7 @@
 #include "dataplane/stages/decide.h"
 
 #include "dataplane/peers.h"
+#include "dataplane/stages/hold.h"
 #include "dataplane/stages/icmp_error.h"
 #include "dataplane/stages/limits.h"
 #include "dataplane/stages/refuse.h"
@@ -46,24 +47,26 @@ static enum drop_reason wrong_tunnel(const struct pkt_meta *meta)
 	return meta->flags & PKT_ICMP_ERROR ? DROP_icmp_no_flow : DROP_flow_wrong_tunnel;
 }
 
-static void allow(struct worker *w, struct flow_entry *f, const struct decision *d)
+void decide_allow(struct worker *w, struct flow_entry *f, const struct decision *d)
 {
 	if (d->tunnel->index != f->tunnel)
 		f->session = RECORD_NONE;
 	verdict_stamp(f, d);
 	f->tunnel = d->tunnel->index;
-	limits_set_verdict(w, f, FLOW_VERDICT_ALLOW);
+	limits_set_verdict(w, f, d->pending ? FLOW_VERDICT_PENDING : FLOW_VERDICT_ALLOW);
+	if (!d->pending)
+		hold_release(w, f);
 	story_decided(w, f, d->route);
 }
 
-/* Kept for a moment, so that its next packets need no decision. What no rule decided is looked at again each time. */
-static void block(struct worker *w, struct flow_entry *f, const struct decision *d, enum drop_reason reason)
+/* What neither rule nor setting decided is looked at again with each packet. */
+void decide_block(struct worker *w, struct flow_entry *f, const struct decision *d, enum drop_reason reason)
 {
 	limits_set_verdict(w, f, FLOW_VERDICT_BLOCK);
 	f->timeout_class = FLOW_CLASS_BLOCKED;
 	f->last_seen = (uint32_t)(w->now_ns / NS_PER_TICK);
 	f->gen_client = 0; /* never current */
-	if (reason != DROP_policy_block)
+	if (reason != DROP_policy_block && reason != DROP_inspect_limit)
 		return;
 	verdict_stamp(f, d);
 	f->tunnel = d->tunnel->index;
@@ -73,14 +76,20 @@ static void block(struct worker *w, struct flow_entry *f, const struct decision 
 
 static enum drop_reason decide_again(struct worker *w, struct flow_entry *f, struct decision *d, struct denial *why)
 {
-	enum drop_reason reason = verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, d);
+	bool from_private = f->flags & FLOW_FLAG_FROM_REMOTE, was_allowed = f->verdict == FLOW_VERDICT_ALLOW;
+	struct names known;
+	enum drop_reason reason = verdict_of(w, &f->key, from_private, hold_names(w, f, &known), d);
 
+	/* a connection's first bytes are over; the next datagram tells as much as the first one did */
+	if (d->pending && was_allowed && f->key.proto == INNER_TCP)
+		reason = verdict_of(w, &f->key, from_private, hold_too_late(w), d);
 	if (reason == DROP_REASON_COUNT) {
-		allow(w, f, d);
+		decide_allow(w, f, d);
 		return reason;
 	}
-	why->cut = f->verdict == FLOW_VERDICT_ALLOW;
-	block(w, f, d, reason);
+	why->cut = was_allowed;
+	decide_block(w, f, d, reason);
+	hold_drop(w, f, reason);
 	return reason;
 }
 
@@ -89,6 +98,7 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 {
 	bool current = verdict_is_current(w, f), down = meta->direction == PKT_DOWN;
 	enum drop_reason reason = DROP_REASON_COUNT;
+	struct names known;
 	struct decision d;
 
 	if (!current)
@@ -111,7 +121,7 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 	}
 	if (f->session != RECORD_NONE && session_usable(w, f))
 		return DROP_REASON_COUNT;
-	if (current && verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, &d) != DROP_REASON_COUNT)
+	if (current && verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, hold_names(w, f, &known), &d) != DROP_REASON_COUNT)
 		return DROP_no_route;
 	return choose(w, &f->key, &d, f->flags & FLOW_FLAG_MID_STREAM && decide_in_recreate_window(w), &f->session);
 }
@@ -164,6 +174,8 @@ static struct flow_entry *begin(struct worker *w, struct pkt_meta *meta)
 			return NULL;
 	} else { /* not removed: earlier packets of this burst still point to it */
 		story_restarted(w, f);
+		hold_forget(w, f);
+		f->user = 0;
 		w->counters.flows_ended++;
 		f->packets_up = f->bytes_up = f->packets_down = f->bytes_down = 0;
 		f->tcp_state = FLOW_TCP_NONE;
@@ -186,7 +198,7 @@ static void keep_blocked(struct worker *w, struct pkt_meta *meta, const struct d
 	f = begin(w, meta);
 	if (f == NULL)
 		return;
-	block(w, f, d, DROP_policy_block);
+	decide_block(w, f, d, DROP_policy_block);
 	meta->flow = f;
 }
 
@@ -203,8 +215,8 @@ static enum drop_reason may_open(struct worker *w, const struct rte_mbuf *m, str
 	if (down && !back && ((meta->flags & PKT_LATER_FRAGMENT) || !is_opening(m)))
 		return DROP_no_flow;
 	*from_private = down && !back;
-	reason = verdict_of(w, &meta->key, *from_private, d);
-	if (back && reason == DROP_policy_block && verdict_of(w, &meta->key, true, d) == DROP_REASON_COUNT) {
+	reason = verdict_of(w, &meta->key, *from_private, NULL, d);
+	if (back && reason == DROP_policy_block && verdict_of(w, &meta->key, true, NULL, d) == DROP_REASON_COUNT) {
 		*from_private = true;
 		reason = DROP_REASON_COUNT;
 	}
@@ -252,7 +264,7 @@ static enum drop_reason open_flow(struct worker *w, struct rte_mbuf *m, struct d
 		return DROP_flow_table_full;
 	f->tcp_state = first.tcp_state;
 	f->flags = (uint8_t)(first.flags | (from_private ? FLOW_FLAG_FROM_REMOTE : 0));
-	allow(w, f, &d);
+	decide_allow(w, f, &d);
 	f->session = session;
 	meta->flow = f;
 	return DROP_REASON_COUNT;
@@ -266,25 +278,28 @@ static bool is_new_start(const struct pkt_meta *meta, const struct flow_entry *f
 	       flow_tcp_next(f->tcp_state, meta->tcp_flags, meta->direction == PKT_UP).new_start;
 }
 
-static struct denial decide(struct worker *w, struct rte_mbuf *m)
+/* How one packet fares: HOLD_PASS, HOLD_TAKEN, or HOLD_REFUSED as *why says. */
+static enum hold_outcome decide(struct worker *w, struct rte_mbuf *m, struct denial *why)
 {
-	struct denial why = {.reason = DROP_REASON_COUNT};
 	struct pkt_meta *meta = pkt_meta(m);
 	const struct client_record *client;
 
+	*why = (struct denial){.reason = DROP_REASON_COUNT};
 	meta->rule = meta->route = RECORD_NONE;
 	if (meta->flow == NULL) /* an earlier packet of this burst may have made it */
 		meta->flow = flow_lookup(w->flows, &meta->key, meta->flow_hash);
 	if (meta->flow != NULL && !is_new_start(meta, meta->flow))
-		why.reason = check_flow(w, meta, meta->flow, &why);
+		why->reason = check_flow(w, meta, meta->flow, why);
 	else
-		why.reason = open_flow(w, m, &why);
-	if (why.reason != DROP_REASON_COUNT)
-		return why;
+		why->reason = open_flow(w, m, why);
+	if (why->reason != DROP_REASON_COUNT)
+		return HOLD_REFUSED;
 	client = client_get(w->edge->records, meta->key.client);
-	if (client == NULL || !limits_may_pass(w, m, client))
-		why.reason = DROP_client_rate;
-	return why;
+	if (client == NULL || !limits_may_pass(w, m, client)) {
+		why->reason = DROP_client_rate;
+		return HOLD_REFUSED;
+	}
+	return __builtin_expect(meta->flow->verdict == FLOW_VERDICT_PENDING, 0) ? hold_packet(w, m, why) : HOLD_PASS;
 }
 
 unsigned stage_decide(struct worker *w, struct rte_mbuf **pkts, unsigned n)
@@ -293,12 +308,13 @@ unsigned stage_decide(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
-		struct denial why = decide(w, m);
+		struct denial why;
+		enum hold_outcome outcome = decide(w, m, &why);
 
-		if (why.reason == DROP_to_edge && icmp_echo_reply(w, m))
+		if (outcome == HOLD_TAKEN || (why.reason == DROP_to_edge && icmp_echo_reply(w, m)))
 			continue;
 		story_verdict(w, pkt_meta(m), why.reason);
-		if (why.reason == DROP_REASON_COUNT) {
+		if (outcome == HOLD_PASS) {
 			pkts[kept++] = m;
 			continue;
 		}

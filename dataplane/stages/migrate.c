@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "dataplane/stages/hold.h"
 #include "dataplane/stages/story.h"
 #include "lib/log.h"
 
@@ -90,6 +91,7 @@ void migrate_in(struct worker *w, struct message *msg)
 	for (unsigned i = 0; i < 3; i++)
 		w->sessions_live += sessions[i] != NULL;
 	for (uint32_t i = 0; i < msg->migrate.n_flows; i++) {
+		hold_moved(&msg->migrate.flows[i]);
 		/* refusals are made anew where the client is now */
 		if (msg->migrate.flows[i].verdict == FLOW_VERDICT_BLOCK ||
 		    flow_import(w->flows, &msg->migrate.flows[i]) != NULL)

@@ -62,7 +62,7 @@ void refuse_answer(struct worker *w, const struct rte_mbuf *m, const struct deni
 {
 	const struct pkt_meta *meta = pkt_meta_const(m);
 
-	if (why->reason == DROP_policy_block) {
+	if (why->reason == DROP_policy_block || why->reason == DROP_inspect_limit) {
 		blocked(w, m, why);
 		return;
 	}

@@ -115,6 +115,8 @@ struct worker {
 	uint64_t unknown_index_tat_ns, icmp_tat_ns; /* GCRA states */
 	struct flow_ring *log; /* this worker's ring of the flow log; NULL: off */
 	struct story *story;
+	struct hold *hold; /* flows that a name could still decide (hold.h) */
+	struct flow_hooks client_hooks; /* of limits.h */
 	unsigned n_out;
 	struct rte_mbuf *out[OUT_MAX];
 	struct tx_buffer tx[EDGE_MAX_PORTS][TX_KINDS];

@@ -9,6 +9,7 @@
 #include "dataplane/flowlog/cards.h"
 #include "dataplane/flowlog/flowlog.h"
 #include "dataplane/stages/hits.h"
+#include "dataplane/stages/hold.h"
 
 #define NS_PER_TICK     (1000000000ull / FLOW_TICKS_PER_S)
 #define REFUSAL_SETS    128 /* power of two */
@@ -27,6 +28,8 @@ struct refusal {
 	uint64_t revision;
 	uint32_t account, vnet;
 	struct flow_key key; /* of the last packet */
+	uint8_t detected, host_len; /* what inspection had seen of its flow */
+	char host[FLOW_HOST_MAX];
 };
 
 struct story {
@@ -79,9 +82,26 @@ static void put_key(struct flow_record *r, const struct flow_key *key)
 	r->family = key->family;
 }
 
+/* The name that a flow has: at most one of them is known. */
+static void put_names(struct flow_record *r, const struct names *names)
+{
+	const struct name_text *t;
+
+	r->detected = r->host_len = 0;
+	if (names == NULL)
+		return;
+	t = names->sni.state == NAME_KNOWN ? &names->sni : names->http_host.state == NAME_KNOWN ? &names->http_host : &names->dns_fqdn;
+	r->detected = names->protocol;
+	if (t->state != NAME_KNOWN)
+		return;
+	r->host_len = (uint8_t)(t->len < FLOW_HOST_MAX ? t->len : FLOW_HOST_MAX);
+	memcpy(r->host, t->text, r->host_len);
+}
+
 static void put_flow(struct flow_record *r, const struct worker *w, const struct flow_entry *f, enum flow_event event)
 {
 	uint64_t last_ns = (uint64_t)f->last_seen * NS_PER_TICK;
+	struct names names;
 
 	memset(r, 0, offsetof(struct flow_record, host));
 	r->at_ns = w->now_ns;
@@ -100,6 +120,7 @@ static void put_flow(struct flow_record *r, const struct worker *w, const struct
 	r->tunnel = f->card_tunnel;
 	r->connector = connector_card(w, f);
 	put_key(r, &f->key);
+	put_names(r, hold_names(w, f, &names));
 	r->event = (uint8_t)event;
 	r->flags = FLOW_RECORD_ALLOWED | (f->flags & FLOW_FLAG_MID_STREAM ? FLOW_RECORD_MID_STREAM : 0);
 }
@@ -211,6 +232,9 @@ static void tell_refusal(struct worker *w, struct refusal *a)
 		r->rule = a->rule;
 		r->count = a->count;
 		put_key(r, &a->key);
+		r->detected = a->detected;
+		r->host_len = a->host_len;
+		memcpy(r->host, a->host, a->host_len);
 		r->event = FLOW_EVENT_BLOCKED;
 		r->reason = a->reason;
 		flow_ring_push(w->log);
@@ -224,6 +248,7 @@ static bool is_logged(enum drop_reason reason, enum flow_end *why)
 {
 	switch (reason) {
 	case DROP_policy_block:
+	case DROP_inspect_limit:
 	case DROP_client_to_client:
 	case DROP_to_edge:
 		*why = FLOW_END_policy_change;
@@ -263,6 +288,17 @@ static struct refusal *refusal_of(struct story *s, uint32_t client, uint32_t rul
 	return oldest;
 }
 
+static void note_names(const struct worker *w, struct refusal *a, const struct flow_entry *f)
+{
+	struct flow_record r;
+	struct names names;
+
+	put_names(&r, f == NULL ? NULL : hold_names(w, f, &names));
+	a->detected = r.detected;
+	a->host_len = r.host_len;
+	memcpy(a->host, r.host, r.host_len);
+}
+
 static void count_refusal(struct worker *w, const struct pkt_meta *meta, enum drop_reason reason)
 {
 	const struct client_record *client = client_get(w->edge->records, meta->key.client);
@@ -279,6 +315,7 @@ static void count_refusal(struct worker *w, const struct pkt_meta *meta, enum dr
 	}
 	a->count++;
 	a->key = meta->key;
+	note_names(w, a, meta->flow);
 	a->account = client == NULL ? CARD_NONE : owner_of(w, CARD_ACCOUNT, client->account).card;
 	a->vnet = client == NULL ? CARD_NONE : owner_of(w, CARD_VNET, client->vnet).card;
 	a->revision = account == NULL ? 0 : account->policy_revision;

@@ -58,28 +58,8 @@ void verdict_query(const struct flow_key *key, bool from_private, const struct d
 	q->dst_port = rte_be_to_cpu_16(from_private ? key->client_port_be : key->remote_port_be);
 }
 
-/*
- * A name could still change the verdict. Nothing looks into payloads here, so the setting for names that cannot be had
- * decides at once (decision 9): without the name, or not at all. The one place for inspection to take over.
- */
-static void decide_pending(const struct edge *edge, const struct policy_query *q, struct policy_result *result)
-{
-	static const struct names missing = {
-		.protocol_state = NAME_MISSING,
-		.sni.state = NAME_MISSING,
-		.http_host.state = NAME_MISSING,
-		.http_uri.state = NAME_MISSING,
-		.http_method.state = NAME_MISSING,
-		.dns_fqdn.state = NAME_MISSING,
-	};
-
-	if (settings_get(edge->records)->inspect_unknown_continue)
-		policy_decide(edge->policy, q, &missing, result);
-	else
-		result->verdict = POLICY_DENY;
-}
-
-static enum drop_reason ask_rules(const struct edge *edge, const struct flow_key *key, bool from_private, struct decision *d)
+static enum drop_reason ask_rules(const struct edge *edge, const struct flow_key *key, bool from_private,
+				  const struct names *names, struct decision *d)
 {
 	struct policy_result result;
 	struct policy_query q;
@@ -87,13 +67,14 @@ static enum drop_reason ask_rules(const struct edge *edge, const struct flow_key
 	/* its rules are still on their way: an answer would end connections that they allow */
 	if (!d->account->policy_ready)
 		return DROP_policy_block;
+	if (key->proto != INNER_TCP && key->proto != INNER_UDP)
+		names = &names_missing; /* none can come */
 	verdict_query(key, from_private, d, &q);
-	policy_decide(edge->policy, &q, NULL, &result);
-	if (result.verdict == POLICY_PENDING)
-		decide_pending(edge, &q, &result);
+	policy_decide(edge->policy, &q, names, &result);
 	d->rule = result.rule;
 	d->silent = result.silent;
-	return result.verdict == POLICY_PASS ? DROP_REASON_COUNT : DROP_policy_block;
+	d->pending = result.verdict == POLICY_PENDING;
+	return result.verdict == POLICY_DENY ? DROP_policy_block : DROP_REASON_COUNT;
 }
 
 enum drop_reason verdict_way(const struct edge *edge, const struct flow_key *key, struct decision *d)
@@ -102,6 +83,7 @@ enum drop_reason verdict_way(const struct edge *edge, const struct flow_key *key
 
 	d->rule = POLICY_RULE_DEFAULT;
 	d->silent = true;
+	d->pending = false;
 	d->tunnel = NULL;
 	d->client = client_get(r, key->client);
 	if (d->client == NULL || !d->client->enabled)
@@ -122,11 +104,12 @@ enum drop_reason verdict_way(const struct edge *edge, const struct flow_key *key
 	return DROP_REASON_COUNT;
 }
 
-enum drop_reason verdict_of(const struct worker *w, const struct flow_key *key, bool from_private, struct decision *d)
+enum drop_reason verdict_of(const struct worker *w, const struct flow_key *key, bool from_private, const struct names *names,
+			    struct decision *d)
 {
 	enum drop_reason reason = verdict_way(w->edge, key, d);
 
-	return reason == DROP_REASON_COUNT ? ask_rules(w->edge, key, from_private, d) : reason;
+	return reason == DROP_REASON_COUNT ? ask_rules(w->edge, key, from_private, names, d) : reason;
 }
 
 bool verdict_is_current(const struct worker *w, const struct flow_entry *f)

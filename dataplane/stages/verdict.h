@@ -19,14 +19,16 @@ struct decision {
 	const uint8_t *client_address; /* 4 or 16 bytes by the key's family */
 	uint32_t rule;                 /* who decided: index of a rule, or POLICY_RULE_DEFAULT */
 	bool silent;                   /* blocked: rule_settings say not to answer */
+	bool pending;                  /* it may pass, but a name that is not seen yet could still forbid it */
 };
 
 /*
- * Evaluates the key against the tables. from_private: the private side opens (or opened) the flow; then the default action
+ * Evaluates the key against the tables. names: what inspection has learned; NULL: nothing yet. from_private: the private side opens (or opened) the flow; then the default action
  * allows nothing, a rule must. DROP_REASON_COUNT: it may pass, and d is whole. Else a reason; d->rule and d->silent are set
  * where it is DROP_policy_block.
  */
-enum drop_reason verdict_of(const struct worker *w, const struct flow_key *key, bool from_private, struct decision *d);
+enum drop_reason verdict_of(const struct worker *w, const struct flow_key *key, bool from_private, const struct names *names,
+			    struct decision *d);
 
 /* The two halves of it, for explain: destination and route, without the rules; and what the rules are asked. */
 enum drop_reason verdict_way(const struct edge *edge, const struct flow_key *key, struct decision *d);

@@ -19,6 +19,7 @@
 
 #include "dataplane/outer/outer.h"
 #include "dataplane/ports/port.h"
+#include "dataplane/stages/hold.h"
 #include "dataplane/stages/limits.h"
 #include "dataplane/stages/story.h"
 #include "dataplane/stages/turn_clock.h"
@@ -64,12 +65,26 @@ void worker_run_out(struct worker *w)
 	}
 }
 
+/* Packets of flows that inspection let pass: before newer ones of the same flows. */
+static unsigned release_held(struct worker *w)
+{
+	struct rte_mbuf *pkts[BURST_MAX];
+	unsigned n = hold_take(w, pkts), taken = n;
+
+	if (n > 0)
+		RUN_STAGE(w, decide, n, n = stage_decide(w, pkts, n));
+	if (n > 0)
+		RUN_STAGE(w, act, n, stage_act(w, pkts, n));
+	return taken;
+}
+
 static void from_flow(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 {
 	if (n > 0)
 		RUN_STAGE(w, flow, n, n = stage_flow(w, pkts, n));
 	if (n > 0)
 		RUN_STAGE(w, decide, n, n = stage_decide(w, pkts, n));
+	release_held(w);
 	if (n > 0)
 		RUN_STAGE(w, act, n, stage_act(w, pkts, n));
 	worker_run_out(w);
@@ -172,6 +187,9 @@ unsigned worker_turn(struct worker *w)
 	w->now_ns = edge_now_ns();
 	work = worker_handle_inbox(w);
 	worker_retry_parked(w);
+	work += hold_turn(w);
+	work += release_held(w);
+	worker_run_out(w);
 	work += take_handoffs(w);
 	work += take_ports(w);
 	if (work > 0 || w->tx_pending) {
@@ -265,6 +283,14 @@ static struct rte_ring *make_ring(const char *name, unsigned id, unsigned size)
 	return rte_ring_create(full, size, SOCKET_ID_ANY, RING_F_SC_DEQ);
 }
 
+static void flow_removed(void *ctx, const struct flow_entry *f)
+{
+	struct worker *w = ctx;
+
+	hold_forget(w, f);
+	w->client_hooks.removed(w, f);
+}
+
 static bool make_parts(struct worker *w)
 {
 	struct flow_config flows = {.capacity = w->edge->config.cap_flows};
@@ -293,6 +319,12 @@ static bool make_parts(struct worker *w)
 		log_error("worker %u: no memory for %u clients", w->id, w->edge->records->max_clients);
 		return false;
 	}
+	if (!hold_create(w)) {
+		log_error("worker %u: no memory for inspection", w->id);
+		return false;
+	}
+	w->client_hooks = flows.hooks;
+	flows.hooks.removed = flow_removed;
 	randombytes_buf(flows.secret, sizeof(flows.secret));
 	w->flow_memory = rte_zmalloc("flows", flow_table_size(flows.capacity), 64);
 	w->flows = w->flow_memory == NULL ? NULL : flow_table_init(w->flow_memory, &flows);
@@ -349,6 +381,7 @@ void worker_destroy(struct worker *w)
 		close(w->wake_fd);
 	aead_destroy(w->aead);
 	story_destroy(w);
+	hold_destroy(w);
 	rte_free(w->flow_memory);
 	rte_free(w->clients);
 	rte_free(w);

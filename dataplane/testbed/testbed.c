@@ -284,7 +284,8 @@ static void add_session(struct testbed *bed, struct far_end *far, uint32_t peer,
 
 static void make_pools(struct edge *edge)
 {
-	edge->mbuf_pool = rte_pktmbuf_pool_create("bed", 8191, 64, PKT_META_SIZE, RTE_PKTMBUF_HEADROOM + FRAME_MAX,
+	edge->config.cap_mbufs = 8191;
+	edge->mbuf_pool = rte_pktmbuf_pool_create("bed", edge->config.cap_mbufs, 64, PKT_META_SIZE, RTE_PKTMBUF_HEADROOM + FRAME_MAX,
 						  SOCKET_ID_ANY);
 	edge->message_pool = rte_mempool_create("bed_messages", 16383, sizeof(struct message), 0, 0, NULL, NULL, NULL,
 						NULL, SOCKET_ID_ANY, 0);
