@@ -53,17 +53,19 @@ static enum drop_reason make_key(struct worker *w, struct rte_mbuf *m, uint32_t 
 		.remote_port_be = up ? meta->dst_port_be : meta->src_port_be,
 		.proto = meta->proto,
 	};
+	enum drop_reason reason = DROP_REASON_COUNT;
 	uint32_t remote_v4;
 
 	if (meta->proto != INNER_TCP && meta->proto != INNER_UDP && meta->proto != INNER_ICMP &&
 	    meta->proto != INNER_ICMPV6)
 		return DROP_proto_unsupported;
 	if (meta->flags & PKT_LATER_FRAGMENT) {
-		if (!fragments_find(w, meta, client, t.remote, &t.client_port_be, &t.remote_port_be))
-			return DROP_fragment_no_first;
+		reason = fragments_later(w, meta, client, t.remote, &t.client_port_be, &t.remote_port_be);
 	} else if (meta->flags & PKT_FRAGMENT) {
-		fragments_note(w, meta, client, t.remote, t.client_port_be, t.remote_port_be);
+		reason = fragments_first(w, meta, client, t.remote, t.client_port_be, t.remote_port_be);
 	}
+	if (reason != DROP_REASON_COUNT)
+		return reason;
 	if ((meta->flags & PKT_ICMP_ERROR) && !quoted_tuple(m, &t))
 		return DROP_icmp_no_flow;
 	if (meta->inner_family == 4) {

@@ -5,6 +5,7 @@
 #include "dataplane/stages/inner.h"
 
 #define FRAG_LIFETIME_NS (30ull * 1000 * 1000 * 1000)
+#define FRAG_REUSE_NS    (2ull * 1000 * 1000 * 1000)
 
 static struct frag_slot *slot_of(struct worker *w, const struct pkt_meta *meta, uint32_t client)
 {
@@ -18,14 +19,80 @@ static unsigned address_bytes(const struct pkt_meta *meta)
 	return meta->inner_family == 4 ? 4 : 16;
 }
 
-void fragments_note(struct worker *w, const struct pkt_meta *meta, uint32_t client, const uint8_t *remote,
-		    uint16_t client_port_be, uint16_t remote_port_be)
+static bool is_of(const struct worker *w, const struct frag_slot *s, const struct pkt_meta *meta, uint32_t client,
+		  const uint8_t *remote)
+{
+	return s->born_ns != 0 && w->now_ns - s->born_ns < FRAG_LIFETIME_NS && s->client == client &&
+	       s->id == meta->fragment_id && s->direction == meta->direction && s->proto == meta->proto &&
+	       s->family == meta->inner_family && memcmp(s->remote, remote, address_bytes(meta)) == 0;
+}
+
+/* Joins ranges that touch range i; they do not overlap. */
+static void join(struct frag_slot *s, unsigned i)
+{
+	for (unsigned k = 0; k < s->n;) {
+		if (k == i || (s->ranges[k].to != s->ranges[i].from && s->ranges[k].from != s->ranges[i].to)) {
+			k++;
+			continue;
+		}
+		if (s->ranges[k].from < s->ranges[i].from)
+			s->ranges[i].from = s->ranges[k].from;
+		else
+			s->ranges[i].to = s->ranges[k].to;
+		s->ranges[k] = s->ranges[--s->n];
+		if (i == s->n)
+			i = k;
+		k = 0;
+	}
+}
+
+/* Adds a piece; false when it does not fit what has come. */
+static bool add_piece(struct frag_slot *s, unsigned from, unsigned to, bool last)
+{
+	if (last && s->total != 0)
+		return false;
+	if (s->total != 0 && to > s->total)
+		return false;
+	for (unsigned i = 0; i < s->n; i++)
+		if ((from < s->ranges[i].to && to > s->ranges[i].from) || (last && s->ranges[i].to > to))
+			return false;
+	if (last)
+		s->total = (uint16_t)to;
+	for (unsigned i = 0; i < s->n; i++) {
+		if (s->ranges[i].to != from && s->ranges[i].from != to)
+			continue;
+		if (s->ranges[i].to == from)
+			s->ranges[i].to = (uint16_t)to;
+		else
+			s->ranges[i].from = (uint16_t)from;
+		join(s, i);
+		return true;
+	}
+	if (s->n == FRAG_RANGES)
+		return false;
+	s->ranges[s->n].from = (uint16_t)from;
+	s->ranges[s->n++].to = (uint16_t)to;
+	return true;
+}
+
+static bool is_whole(const struct frag_slot *s)
+{
+	return s->n == 1 && s->ranges[0].from == 0 && s->total != 0 && s->ranges[0].to == s->total;
+}
+
+enum drop_reason fragments_first(struct worker *w, const struct pkt_meta *meta, uint32_t client, const uint8_t *remote,
+				 uint16_t client_port_be, uint16_t remote_port_be)
 {
 	struct frag_slot *s = slot_of(w, meta, client);
 
+	/* a sender that begins again after a while has used up its identifications */
+	if (is_of(w, s, meta, client, remote) && w->now_ns - s->born_ns < FRAG_REUSE_NS) {
+		s->refused = 1;
+		return DROP_fragment_overlap;
+	}
 	memset(s, 0, sizeof(*s));
 	memcpy(s->remote, remote, address_bytes(meta));
-	s->expires_ns = w->now_ns + FRAG_LIFETIME_NS;
+	s->born_ns = w->now_ns;
 	s->client = client;
 	s->id = meta->fragment_id;
 	s->client_port_be = client_port_be;
@@ -33,20 +100,26 @@ void fragments_note(struct worker *w, const struct pkt_meta *meta, uint32_t clie
 	s->direction = meta->direction;
 	s->proto = meta->proto;
 	s->family = meta->inner_family;
+	add_piece(s, meta->fragment_from, meta->fragment_to, false);
+	return DROP_REASON_COUNT;
 }
 
-bool fragments_find(struct worker *w, const struct pkt_meta *meta, uint32_t client, const uint8_t *remote,
-		    uint16_t *client_port_be, uint16_t *remote_port_be)
+enum drop_reason fragments_later(struct worker *w, const struct pkt_meta *meta, uint32_t client, const uint8_t *remote,
+				 uint16_t *client_port_be, uint16_t *remote_port_be)
 {
-	const struct frag_slot *s = slot_of(w, meta, client);
+	struct frag_slot *s = slot_of(w, meta, client);
 
-	if (s->expires_ns <= w->now_ns || s->client != client || s->id != meta->fragment_id ||
-	    s->direction != meta->direction || s->proto != meta->proto || s->family != meta->inner_family ||
-	    memcmp(s->remote, remote, address_bytes(meta)) != 0)
-		return false;
+	if (!is_of(w, s, meta, client, remote))
+		return DROP_fragment_no_first;
+	if (s->refused || !add_piece(s, meta->fragment_from, meta->fragment_to, !(meta->flags & PKT_MORE_FRAGMENTS))) {
+		s->refused = 1;
+		return DROP_fragment_overlap;
+	}
 	*client_port_be = s->client_port_be;
 	*remote_port_be = s->remote_port_be;
-	return true;
+	if (is_whole(s))
+		s->born_ns = 0;
+	return DROP_REASON_COUNT;
 }
 
 static void set_fragment_header(uint8_t *p, unsigned ihl, unsigned payload, unsigned offset_field)

@@ -102,6 +102,17 @@ static bool transport(const uint8_t *l4, unsigned len, struct inner_info *info)
 	return true;
 }
 
+/* Notes which bytes of its datagram a fragment carries; false when that cannot be. */
+static bool fragment_range(struct inner_info *info, unsigned from, unsigned len, bool more)
+{
+	if (len == 0 || (more && len % 8 != 0) || from + len > 65535)
+		return false;
+	info->more_fragments = more;
+	info->fragment_from = (uint16_t)from;
+	info->fragment_to = (uint16_t)(from + len);
+	return true;
+}
+
 static enum inner_result parse_ipv4(const uint8_t *p, unsigned len, struct inner_info *info)
 {
 	unsigned ihl, total, offset;
@@ -124,6 +135,8 @@ static enum inner_result parse_ipv4(const uint8_t *p, unsigned len, struct inner
 	info->fragment_id = be16(p + 4);
 	/* an ICMPv6 header in IPv4, or ICMP in IPv6, is nobody's: parse_ipv6 says the same */
 	if (info->proto == INNER_ICMPV6)
+		return INNER_MALFORMED;
+	if (info->fragment && !fragment_range(info, offset, total - ihl, p[6] & 0x20))
 		return INNER_MALFORMED;
 	if (info->later_fragment)
 		return info->proto == INNER_TCP && offset < 16 ? INNER_MALFORMED : INNER_OK;
@@ -149,6 +162,8 @@ static bool ipv6_extensions(const uint8_t *p, unsigned total, struct inner_info 
 			memcpy(&info->fragment_id, p + offset + 4, 4);
 			next = p[offset];
 			offset += 8;
+			if (info->fragment && !fragment_range(info, frag & 0xfff8, total - offset, frag & 1))
+				return false;
 			if (info->later_fragment)
 				break;
 		} else if (next == EXT_HOP_BY_HOP || next == EXT_ROUTING || next == EXT_DEST_OPTS) {

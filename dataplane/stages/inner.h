@@ -19,6 +19,8 @@ struct inner_info {
 	uint8_t proto;         /* of the transport header, behind IPv6 extension headers */
 	bool fragment;         /* more fragments, or an offset */
 	bool later_fragment;   /* offset > 0: no transport header in it */
+	bool more_fragments;
+	uint16_t fragment_from, fragment_to; /* bytes of the datagram that it carries, end exclusive */
 	bool icmp_error;       /* RFC 792 / 4443 error message */
 	uint16_t length;       /* of the packet by its own header; ≤ the bytes given */
 	uint16_t l4_offset;    /* from the start of the packet */
@@ -33,7 +35,8 @@ enum inner_result { INNER_OK, INNER_MALFORMED, INNER_BAD_CHECKSUM };
 /*
  * Parses an inner packet of len bytes (padding behind it allowed). RFC 1812 5.2.2 for IPv4 (version, IHL, total length,
  * header checksum), RFC 8200 for IPv6 with at most 8 extension headers; whole transport header required in a first
- * fragment (RFC 7112, 1858), offset ≥ 8 bytes × 2 in later TCP fragments.
+ * fragment (RFC 7112, 1858), offset ≥ 8 bytes × 2 in later TCP fragments; a fragment carries something, all but the last
+ * whole units of 8 bytes, and ends within 65,535 (RFC 8200 4.5).
  */
 enum inner_result inner_parse(const uint8_t *packet, unsigned len, struct inner_info *info);
 

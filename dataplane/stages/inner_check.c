@@ -81,10 +81,14 @@ static enum drop_reason check(struct worker *w, struct rte_mbuf *m)
 	meta->src_port_be = info.src_port_be;
 	meta->dst_port_be = info.dst_port_be;
 	meta->fragment_id = info.fragment_id;
+	meta->fragment_from = info.fragment_from;
+	meta->fragment_to = info.fragment_to;
 	meta->tcp_flags = info.tcp_flags;
-	meta->flags &= (uint8_t)~(PKT_FRAGMENT | PKT_LATER_FRAGMENT | PKT_ICMP_ERROR);
+	meta->flags &= (uint8_t)~(PKT_FRAGMENT | PKT_LATER_FRAGMENT | PKT_MORE_FRAGMENTS | PKT_ICMP_ERROR);
 	if (info.fragment)
 		meta->flags |= PKT_FRAGMENT;
+	if (info.more_fragments)
+		meta->flags |= PKT_MORE_FRAGMENTS;
 	if (info.later_fragment)
 		meta->flags |= PKT_LATER_FRAGMENT;
 	if (info.icmp_error)

@@ -35,7 +35,8 @@ enum pkt_flags {
 	PKT_FRAGMENT = 2,       /* inner packet is a fragment */
 	PKT_LATER_FRAGMENT = 4, /* … and not the first one: no ports in it */
 	PKT_ICMP_ERROR = 8,     /* inner packet is an ICMP error */
-	PKT_HANDED_OFF = 16
+	PKT_HANDED_OFF = 16,
+	PKT_MORE_FRAGMENTS = 32 /* … and not the last one */
 };
 
 /* Metadata in the mbuf's private area; travels with the packet between workers. */
@@ -55,6 +56,7 @@ struct pkt_meta {
 	uint8_t tcp_flags;
 	uint8_t arrival; /* worker that took it from the port */
 	uint8_t pad;
+	uint16_t fragment_from, fragment_to; /* PKT_FRAGMENT: bytes of the datagram in it, end exclusive */
 	uint32_t rule; /* DROP_policy_block: the rule that refused it; RECORD_NONE: the account's default action */
 	uint32_t route; /* of a packet that policy refused */
 	union {
@@ -74,14 +76,24 @@ static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
 	return (struct pkt_meta *)rte_mbuf_to_priv(m);
 }
 
-/* Where later fragments find their first one's flow. Direct-mapped, bounded; an entry lives 30 s. */
-#define FRAG_SLOTS 1024
+/*
+ * Where later fragments find their first one's flow, and what of the datagram has come. Direct-mapped, bounded; an entry
+ * lives 30 s, or until the datagram is whole.
+ */
+#define FRAG_SLOTS  1024
+#define FRAG_RANGES 6
 struct frag_slot {
 	uint8_t remote[16];
-	uint64_t expires_ns;
+	uint64_t born_ns; /* 0: free */
 	uint32_t client, id;
 	uint16_t client_port_be, remote_port_be;
-	uint8_t direction, proto, family, pad;
+	uint8_t direction, proto, family;
+	uint8_t refused; /* its pieces contradict each other: none of them passes any more */
+	uint16_t total;  /* bytes of the datagram; 0: the last piece has not come */
+	uint16_t n;
+	struct {
+		uint16_t from, to;
+	} ranges[FRAG_RANGES]; /* apart from each other, in no order */
 };
 
 /* Kept apart by kind, so that what the port does not take is counted under the right name. */

@@ -657,6 +657,96 @@ static void fragments_of_blocked(void **state)
 	reason_is(DROP_fragment_no_first, 1);
 }
 
+/* A fragment passes when the connector gets it. */
+static bool passes(unsigned len)
+{
+	pass(&bed->clients[0], len);
+	return got(connector(0, 0)) == 1;
+}
+
+/* Pieces in any order after the first pass once, and what overlaps, contradicts or repeats ends the datagram. */
+static void fragments_overlap(void **state)
+{
+	uint64_t overlaps = 0;
+
+	(void)state;
+	assert_true(passes(fragment(1, 53, 0, 80, true)));
+	assert_true(passes(fragment(1, 53, 240, 80, true)));
+	assert_true(passes(fragment(1, 53, 80, 160, true)));
+	assert_true(passes(fragment(1, 53, 320, 5, false)));
+	reason_is(DROP_fragment_overlap, 0);
+	assert_false(passes(fragment(1, 53, 80, 80, true))); /* it was whole: nobody waits for more */
+	reason_is(DROP_fragment_no_first, 1);
+	/* one byte too many on either side; the rest of that datagram goes too */
+	assert_true(passes(fragment(2, 53, 0, 80, true)));
+	assert_true(passes(fragment(2, 53, 160, 80, true)));
+	assert_false(passes(fragment(2, 53, 72, 8, true)));
+	assert_false(passes(fragment(2, 53, 80, 80, true)));
+	reason_is(DROP_fragment_overlap, overlaps += 2);
+	assert_true(passes(fragment(3, 53, 0, 80, true)));
+	assert_true(passes(fragment(3, 53, 160, 80, true)));
+	assert_false(passes(fragment(3, 53, 80, 88, true)));
+	reason_is(DROP_fragment_overlap, overlaps += 1);
+	/* a second first one, with other ports */
+	assert_true(passes(fragment(4, 53, 0, 80, true)));
+	assert_false(passes(fragment(4, 99, 0, 80, true)));
+	assert_false(passes(fragment(4, 53, 80, 8, false)));
+	reason_is(DROP_fragment_overlap, overlaps += 2);
+	/* two ends; something behind the end; an end before something */
+	assert_true(passes(fragment(5, 53, 0, 80, true)));
+	assert_true(passes(fragment(5, 53, 160, 8, false)));
+	assert_false(passes(fragment(5, 53, 80, 8, false)));
+	assert_true(passes(fragment(6, 53, 0, 80, true)));
+	assert_true(passes(fragment(6, 53, 160, 8, false)));
+	assert_false(passes(fragment(6, 53, 168, 8, true)));
+	assert_true(passes(fragment(7, 53, 0, 80, true)));
+	assert_true(passes(fragment(7, 53, 160, 8, true)));
+	assert_false(passes(fragment(7, 53, 80, 8, false)));
+	reason_is(DROP_fragment_overlap, overlaps += 3);
+	/* bounded: no more gaps than there is room for */
+	assert_true(passes(fragment(8, 53, 0, 80, true)));
+	for (unsigned i = 1; i < FRAG_RANGES; i++)
+		assert_true(passes(fragment(8, 53, 160 * i, 80, true)));
+	assert_false(passes(fragment(8, 53, 160 * FRAG_RANGES, 80, true)));
+	reason_is(DROP_fragment_overlap, overlaps += 1);
+	/* pieces that cannot be */
+	assert_false(passes(fragment(9, 53, 0, 81, true)));
+	assert_false(passes(fragment(9, 53, 65528, 8, false)));
+	reason_is(DROP_inner_malformed, 2);
+	/* each client has its own */
+	assert_true(passes(fragment(10, 53, 0, 80, true)));
+	p[15] = 12;
+	fix_sum4();
+	pass(&bed->clients[2], 100);
+	assert_int_equal(got(connector(0, 0)), 1);
+}
+
+/* Every order of five pieces: all pass, and the datagram is whole at the end, whatever the order of joining. */
+static void fragments_any_order(void **state)
+{
+	static const struct {
+		unsigned from, len;
+	} pieces[5] = {{80, 8}, {88, 16}, {104, 8}, {112, 40}, {152, 3}};
+	unsigned id = 100;
+
+	(void)state;
+	for (unsigned order = 0; order < 120; order++, id++) {
+		unsigned left[5] = {0, 1, 2, 3, 4}, rest = order;
+
+		assert_true(passes(fragment((uint16_t)id, 53, 0, 80, true)));
+		for (unsigned n = 5; n > 0; n--) {
+			unsigned at = rest % n, k = left[at];
+
+			rest /= n;
+			left[at] = left[n - 1];
+			assert_true(passes(fragment((uint16_t)id, 53, pieces[k].from, pieces[k].len, k != 4)));
+		}
+		assert_false(passes(fragment((uint16_t)id, 53, 80, 8, true)));
+	}
+	reason_is(DROP_fragment_no_first, 120);
+	reason_is(DROP_fragment_overlap, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -666,6 +756,7 @@ int main(void)
 		T(cut_by_posture), T(cut_upload),     T(cut_silently),	T(cut_by_route_and_client), T(others_stay),
 		T(private_side),   T(old_ports),      T(private_side_back), T(cap_flows), T(cap_new_flows),
 		T(cap_packets),	   T(cap_bits),	      T(counts_hold),	T(out_of_state),   T(fragments_of_blocked),
+		T(fragments_overlap), T(fragments_any_order),
 	};
 
 	return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
