@@ -83,7 +83,7 @@ int check_name(struct req *r, enum table t, const char *name);
 int check_text(struct req *r, const char *field, const char *text, size_t max_bytes); /* no controls */
 int check_free_name(struct req *r, enum table t, const char *name);
 int check_count(struct req *r, enum table t, const char *account, uint64_t limit);
-int check_email(struct req *r, const char *email);
+int check_email(struct req *r, const char *field, const char *email);
 int check_public_key(struct req *r, const char *b64, const char *own_id); /* form, low order, taken by another */
 int check_network(struct req *r, const char *field, const char *what, const char *text, bool bare, struct ip_prefix *out);
 int check_time(struct req *r, const char *field, const char *text, int64_t *out);

@@ -60,14 +60,14 @@ int check_count(struct req *r, enum table t, const char *account, uint64_t limit
 	return req_fail(r, IPC_E_LIMIT, NULL, "%s: there are %llu already, the limit", table_names[t], (unsigned long long)limit);
 }
 
-int check_email(struct req *r, const char *email)
+int check_email(struct req *r, const char *field, const char *email)
 {
 	const char *at = strchr(email, '@');
 
-	if (check_text(r, "email", email, 254) < 0)
+	if (check_text(r, field, email, 254) < 0)
 		return -1;
 	if (!at || at == email || !at[1] || strchr(at + 1, '@') || strpbrk(email, " \t<>,;\"\\") || strstr(at, "..") || at[1] == '.')
-		return req_fail(r, IPC_E_INVALID, "email", "email '%s': not an address", email);
+		return req_fail(r, IPC_E_INVALID, field, "%s '%s': not an e-mail address", field, email);
 	return 0;
 }
 

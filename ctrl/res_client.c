@@ -76,7 +76,7 @@ static int take_plain(struct req *r, json_t *doc)
 	json_t *groups = NULL;
 
 	if (email) {
-		if (check_email(r, email) < 0)
+		if (check_email(r, "email", email) < 0)
 			return -1;
 		json_object_set_new(doc, "email", json_string(email));
 	}

@@ -57,7 +57,7 @@ static int canonical(struct req *r, const char *type, const char *value, char ou
 		return canonical_ip(r, value, out);
 	if (strcmp(type, "DOMAIN") == 0)
 		return canonical_domain(r, value, out);
-	if (check_text(r, "items", value, 254) < 0 || (strcmp(type, "EMAIL") == 0 && check_email(r, value) < 0))
+	if (check_text(r, "items", value, 254) < 0 || (strcmp(type, "EMAIL") == 0 && check_email(r, "items", value) < 0))
 		return -1;
 	snprintf(out, VALUE_MAX, "%s", value);
 	for (char *s = out; strcmp(type, "EMAIL") == 0 && *s; s++)
