@@ -58,7 +58,7 @@ def golden_messages():
     with open(GOLDEN, encoding='utf-8') as golden:
         wanted = golden.read().splitlines()
     for number, (got, want) in enumerate(zip(lines, wanted), 1):
-        eq(got, want, f'golden.jsonl, line {number}')
+        eq(got, want, f'golden.jsonl, line {number} (RECORD=1 ctrl/test/golden_test.py SLUICE-CTRL writes it anew)')
     eq(len(lines), len(wanted), 'number of messages')
 
 
