@@ -107,6 +107,7 @@ struct edge {
 	 * Byte per connector index: enum connector_life (peers.h). Handshake thread writes, workers read.
 	 */
 	uint8_t *connector_live;
+	uint32_t losses; /* connectors that stopped to live; handshake thread writes, workers read (atomic) */
 
 	uint64_t instance;   /* random, of this run */
 	uint64_t started_ns; /* edge_now_ns at start: mid-stream packets may recreate flows for 120 s */

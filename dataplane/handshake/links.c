@@ -12,10 +12,11 @@
  * Adaptive probes (decision 18): a slow beat when the session is heard anyway or idle, a quick one when something we
  * sent goes unanswered; gone after PROBE_DEAD_NS of quick probes without any sign.
  */
-#define PROBE_IDLE_NS       (5 * WG_NS_PER_S)
-#define PROBE_UNANSWERED_NS (WG_NS_PER_S / 4)
-#define PROBE_QUICK_NS      (WG_NS_PER_S / 5)
-#define PROBE_DEAD_NS       (WG_NS_PER_S * 4 / 5)
+#define PROBE_IDLE_NS       (WG_NS_PER_S)
+#define PROBE_UNANSWERED_NS (WG_NS_PER_S * 15 / 100)
+#define PROBE_QUICK_NS      (WG_NS_PER_S * 12 / 100)
+#define PROBE_DEAD_NS       (WG_NS_PER_S * 6 / 10) /* five of them lost in a row; more on a long way */
+#define PROBE_DEAD_RTTS     3
 
 static void send_control(struct handshake *hs, uint32_t index, const struct ctlmsg *control)
 {
@@ -48,6 +49,7 @@ void hs_connector_refresh(struct handshake *hs, uint32_t connector)
 	const struct connector_record *c = connector_get(hs->edge->records, connector);
 	static const char *const words[] = {"no live session", "live", "draining: new flows go elsewhere"};
 	uint8_t live = CONNECTOR_DEAD;
+	bool lost = false;
 
 	if (connector >= hs->edge->records->max_connectors)
 		return;
@@ -63,7 +65,11 @@ void hs_connector_refresh(struct handshake *hs, uint32_t connector)
 	if (live != hs->edge->connector_live[connector])
 		log_info("connector %s (%s): %s", c != NULL ? c->id : "?", c != NULL ? c->hostname : "gone",
 			 words[live]);
+	if (live == CONNECTOR_DEAD && hs->edge->connector_live[connector] != CONNECTOR_DEAD)
+		lost = true;
 	__atomic_store_n(&hs->edge->connector_live[connector], live, __ATOMIC_RELEASE);
+	if (lost) /* after what it is about */
+		__atomic_fetch_add(&hs->edge->losses, 1, __ATOMIC_RELEASE);
 }
 
 static void settle(struct handshake *hs, uint32_t index, bool settled)
@@ -163,7 +169,7 @@ void hs_probe(struct handshake *hs, uint32_t index, uint64_t now_ns)
 	}
 	if (p->probe_first_ns != 0 || (unanswered != 0 && now_ns > unanswered + PROBE_UNANSWERED_NS))
 		wait = p->dead ? WG_NS_PER_S : PROBE_QUICK_NS;
-	if (p->probe_first_ns != 0 && now_ns - p->probe_first_ns > PROBE_DEAD_NS && !p->dead) {
+	if (p->probe_first_ns != 0 && now_ns - p->probe_first_ns > PROBE_DEAD_NS + PROBE_DEAD_RTTS * p->rtt_ns && !p->dead) {
 		p->dead = true;
 		hs_connector_refresh(hs, p->connector);
 	}

@@ -4,6 +4,7 @@
 #include "dataplane/stages/decide.h"
 
 #include "dataplane/peers.h"
+#include "dataplane/stages/failover.h"
 #include "dataplane/stages/hold.h"
 #include "dataplane/stages/icmp_error.h"
 #include "dataplane/stages/limits.h"
@@ -22,16 +23,6 @@ static enum drop_reason choose(struct worker *w, const struct flow_key *key, con
 
 	*session = connector == RECORD_NONE ? RECORD_NONE : connector_session(w->edge, connector, w->id);
 	return *session == RECORD_NONE ? DROP_no_connector : DROP_REASON_COUNT;
-}
-
-/* The session that carries the flow is still up. */
-static bool session_usable(const struct worker *w, const struct flow_entry *f)
-{
-	const struct peer_record *record = peer_record_get(w->edge->records, f->session);
-
-	return record != NULL && record->kind == PEER_CONNECTOR && record->tunnel == f->tunnel && record->enabled &&
-	       __atomic_load_n(&w->edge->peers[f->session].settled, __ATOMIC_RELAXED) &&
-	       connector_alive(w->edge, record->connector);
 }
 
 /* Decisions 13 and 14: any session of this tunnel, and of no other. */
@@ -99,6 +90,7 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 	bool current = verdict_is_current(w, f), down = meta->direction == PKT_DOWN;
 	enum drop_reason reason = DROP_REASON_COUNT;
 	struct names known;
+	uint32_t session;
 	struct decision d;
 
 	if (!current)
@@ -115,15 +107,24 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 		return reason;
 	}
 	if (down) {
-		if ((f->flags & FLOW_FLAG_MID_STREAM) || !session_usable(w, f))
-			f->session = meta->peer;
+		if ((f->flags & FLOW_FLAG_MID_STREAM) || !failover_session_usable(w, f))
+			failover_carry(w, f, meta->peer);
 		return DROP_REASON_COUNT;
 	}
-	if (f->session != RECORD_NONE && session_usable(w, f))
+	if (f->session != RECORD_NONE && failover_session_usable(w, f))
 		return DROP_REASON_COUNT;
+	session = failover_sibling(w, f);
+	if (session != RECORD_NONE) {
+		failover_carry(w, f, session);
+		return DROP_REASON_COUNT;
+	}
+	if (failover_ends(w, f))
+		return DROP_connector_lost;
 	if (current && verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, hold_names(w, f, &known), &d) != DROP_REASON_COUNT)
 		return DROP_no_route;
-	return choose(w, &f->key, &d, f->flags & FLOW_FLAG_MID_STREAM && decide_in_recreate_window(w), &f->session);
+	reason = choose(w, &f->key, &d, f->flags & FLOW_FLAG_MID_STREAM && decide_in_recreate_window(w), &session);
+	failover_carry(w, f, session);
+	return reason;
 }
 
 /* The TCP state a new flow begins in; false when this packet cannot begin one. */
@@ -265,7 +266,7 @@ static enum drop_reason open_flow(struct worker *w, struct rte_mbuf *m, struct d
 	f->tcp_state = first.tcp_state;
 	f->flags = (uint8_t)(first.flags | (from_private ? FLOW_FLAG_FROM_REMOTE : 0));
 	decide_allow(w, f, &d);
-	f->session = session;
+	failover_carry(w, f, session);
 	meta->flow = f;
 	return DROP_REASON_COUNT;
 }

@@ -19,14 +19,14 @@ static uint32_t receiver(const struct worker *w, const struct pkt_meta *meta)
 	return client == NULL ? RECORD_NONE : peers_of_client(w->edge, client);
 }
 
-static void send_reset(struct worker *w, const struct rte_mbuf *m, bool to_sender)
+static void send_reset(struct worker *w, const struct rte_mbuf *m, bool to_sender, bool limited)
 {
 	const struct pkt_meta *meta = pkt_meta_const(m);
 	uint32_t peer = to_sender ? meta->peer : receiver(w, meta);
 	struct rte_mbuf *r;
 	unsigned len;
 
-	if (peer == RECORD_NONE || !limits_may_reset(w, meta->key.client))
+	if (peer == RECORD_NONE || (limited && !limits_may_reset(w, meta->key.client)))
 		return;
 	r = worker_new_packet(w);
 	if (r == NULL)
@@ -50,9 +50,9 @@ static void blocked(struct worker *w, const struct rte_mbuf *m, const struct den
 	if (why->silent)
 		return;
 	if (meta->proto == INNER_TCP) {
-		send_reset(w, m, true);
+		send_reset(w, m, true, true);
 		if (why->cut)
-			send_reset(w, m, false);
+			send_reset(w, m, false, true);
 	} else if (meta->direction == PKT_UP) {
 		icmp_error_send(w, m, ICMP_ERROR_PROHIBITED, 0);
 	}
@@ -68,6 +68,10 @@ void refuse_answer(struct worker *w, const struct rte_mbuf *m, const struct deni
 	}
 	if (meta->direction != PKT_UP)
 		return;
+	if (why->reason == DROP_connector_lost) {
+		send_reset(w, m, true, false); /* all its connections end at once, each is told once */
+		return;
+	}
 	/* just after a start, connectors are on their way back: a running connection should wait, not end */
 	if (why->reason == DROP_no_connector && decide_is_mid_stream(meta) && decide_in_recreate_window(w))
 		return;

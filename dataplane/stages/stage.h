@@ -124,6 +124,12 @@ struct worker {
 	uint64_t aged_ns;
 	void *flow_memory;
 	struct client_state *clients; /* by client index (limits.h) */
+	struct {
+		uint32_t losses; /* of the edge when the sweep began */
+		uint32_t cursor, asked;
+		bool sweeping, repeated;
+		uint64_t again_ns;
+	} failover;
 	uint64_t unknown_index_tat_ns, icmp_tat_ns; /* GCRA states */
 	struct flow_ring *log; /* this worker's ring of the flow log; NULL: off */
 	struct story *story;

@@ -21,6 +21,7 @@
 #include "dataplane/ports/port.h"
 #include "dataplane/stages/hold.h"
 #include "dataplane/stages/limits.h"
+#include "dataplane/stages/failover.h"
 #include "dataplane/stages/story.h"
 #include "dataplane/stages/turn_clock.h"
 #include "lib/log.h"
@@ -192,6 +193,7 @@ unsigned worker_turn(struct worker *w)
 	worker_run_out(w);
 	work += take_handoffs(w);
 	work += take_ports(w);
+	work += failover_turn(w);
 	if (work > 0 || w->tx_pending) {
 		RUN_STAGE(w, tx, work, stage_tx(w));
 		w->tx_pending = work > 0; /* one more flush after the last packet, for completions */

@@ -40,6 +40,7 @@ enum flow_verdict {
 #define FLOW_FLAG_LOGGED      0x04 /* its start is in the flow log */
 #define FLOW_FLAG_SILENT      0x08 /* blocked: its packets are not answered */
 #define FLOW_FLAG_REFUSED     0x10 /* counted as a blocked flow */
+#define FLOW_FLAG_ROUTED      0x20 /* its connection does not live in its connector: it may move to another */
 
 /** An entry: first line read for each packet, second line written for each packet, third line seldom. */
 struct flow_entry {
