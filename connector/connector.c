@@ -146,6 +146,12 @@ static void on_registration(struct connector *c)
 	}
 }
 
+/* What a drain waits for. Connections that the private network routes go on through other connectors. */
+static unsigned flows_to_end(const struct connector *c)
+{
+	return c->config->preserve_source ? 0 : flows_busy(c->flows, connector_ms(c));
+}
+
 static void on_signal(struct connector *c)
 {
 	const struct ctlmsg drain = {.type = CTLMSG_DRAIN, .drain = {.on = 1}};
@@ -158,8 +164,7 @@ static void on_signal(struct connector *c)
 		c->stop = true;
 		return;
 	}
-	log_info("draining: no new flows; %u flows have %lu s to end", flows_busy(c->flows, connector_ms(c)),
-		 (unsigned long)(c->config->grace_ms / 1000));
+	log_info("draining: no new flows; %u flows have %lu s to end", flows_to_end(c), (unsigned long)(c->config->grace_ms / 1000));
 	c->drain_until_ms = connector_ms(c) + c->config->grace_ms + 1;
 	c->host.draining = true;
 	for (unsigned i = 0; i < c->link_count; i++)
@@ -172,7 +177,7 @@ static void check_drain(struct connector *c)
 
 	if (!c->drain_until_ms)
 		return;
-	left = flows_busy(c->flows, connector_ms(c));
+	left = flows_to_end(c);
 	if (left && connector_ms(c) < c->drain_until_ms)
 		return;
 	if (left)

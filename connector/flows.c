@@ -327,14 +327,9 @@ unsigned flows_active(const struct flows *f)
 
 unsigned flows_busy(const struct flows *f, uint64_t now_ms)
 {
-	unsigned n = f->kinds[KIND_TCP].count + f->kinds[KIND_TCP_OPENING].count;
+	const struct flow *udp = f->kinds[KIND_UDP].newest;
 
-	for (int kind = KIND_UDP; kind <= KIND_ICMP; kind++) {
-		const struct flow *newest = f->kinds[kind].newest;
-
-		n += newest && newest->last_ms + FLOWS_BUSY_MS > now_ms;
-	}
-	return n;
+	return f->kinds[KIND_TCP].count + f->kinds[KIND_TCP_OPENING].count + (udp && udp->last_ms + FLOWS_BUSY_MS > now_ms);
 }
 
 void flows_counts_get(const struct flows *f, struct flows_counts *out)

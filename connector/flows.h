@@ -87,7 +87,7 @@ void flows_forget_session(struct flows *f, const void *session);
 
 unsigned flows_active(const struct flows *f);
 
-/* Flows that a drain waits for: open TCP connections, and UDP or ICMP in use within the last FLOWS_BUSY_MS (counted as one). */
+/* Flows that a drain waits for: open TCP connections, and UDP in use within the last FLOWS_BUSY_MS (counted as one). */
 #define FLOWS_BUSY_MS 3000
 unsigned flows_busy(const struct flows *f, uint64_t now_ms);
 void flows_counts_get(const struct flows *f, struct flows_counts *out);

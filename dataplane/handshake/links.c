@@ -153,6 +153,19 @@ static void send_probe(struct handshake *hs, uint32_t index, uint64_t now_ns)
 	send_control(hs, index, &control);
 }
 
+/* A silent session makes the others of its connector suspect: an idle one would find out too late. */
+static void probe_siblings(struct handshake *hs, uint32_t index, uint64_t now_ns)
+{
+	const struct connector_record *c = connector_get(hs->edge->records, hs->peers[index].connector);
+
+	for (unsigned i = 0; c != NULL && i < c->n_peers; i++) {
+		const struct hs_peer *p = c->peers[i] == index ? NULL : hs_peer_get(hs, c->peers[i]);
+
+		if (p != NULL && p->settled && p->timers.session_ns != 0 && now_ns - p->probe_sent_ns >= PROBE_QUICK_NS)
+			send_probe(hs, c->peers[i], now_ns);
+	}
+}
+
 void hs_probe(struct handshake *hs, uint32_t index, uint64_t now_ns)
 {
 	const struct wg_stamps *stamps = &hs->edge->peers[index].stamps;
@@ -173,8 +186,11 @@ void hs_probe(struct handshake *hs, uint32_t index, uint64_t now_ns)
 		p->dead = true;
 		hs_connector_refresh(hs, p->connector);
 	}
-	if (now_ns - p->probe_sent_ns >= wait)
-		send_probe(hs, index, now_ns);
+	if (now_ns - p->probe_sent_ns < wait)
+		return;
+	send_probe(hs, index, now_ns);
+	if (wait == PROBE_QUICK_NS)
+		probe_siblings(hs, index, now_ns);
 }
 
 void handshake_connector_changed(struct handshake *hs, uint32_t connector, const struct connector_record *record)
