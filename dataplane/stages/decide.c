@@ -279,6 +279,18 @@ static bool is_new_start(const struct pkt_meta *meta, const struct flow_entry *f
 	       flow_tcp_next(f->tcp_state, meta->tcp_flags, meta->direction == PKT_UP).new_start;
 }
 
+/* A refusal of one side's beginning is none of the other side's: it may begin on the same ports where the rules let it. */
+static bool is_other_side(struct worker *w, const struct rte_mbuf *m, const struct flow_entry *f)
+{
+	const struct pkt_meta *meta = pkt_meta_const(m);
+	bool down = meta->direction == PKT_DOWN;
+	struct decision d;
+
+	return f->verdict == FLOW_VERDICT_BLOCK && down != !!(f->flags & FLOW_FLAG_FROM_REMOTE) &&
+	       !(meta->flags & (PKT_LATER_FRAGMENT | PKT_ICMP_ERROR)) && is_opening(m) &&
+	       verdict_of(w, &meta->key, down, NULL, &d) == DROP_REASON_COUNT;
+}
+
 /* How one packet fares: HOLD_PASS, HOLD_TAKEN, or HOLD_REFUSED as *why says. */
 static enum hold_outcome decide(struct worker *w, struct rte_mbuf *m, struct denial *why)
 {
@@ -289,7 +301,7 @@ static enum hold_outcome decide(struct worker *w, struct rte_mbuf *m, struct den
 	meta->rule = meta->route = RECORD_NONE;
 	if (meta->flow == NULL) /* an earlier packet of this burst may have made it */
 		meta->flow = flow_lookup(w->flows, &meta->key, meta->flow_hash);
-	if (meta->flow != NULL && !is_new_start(meta, meta->flow))
+	if (meta->flow != NULL && !is_new_start(meta, meta->flow) && !is_other_side(w, m, meta->flow))
 		why->reason = check_flow(w, meta, meta->flow, why);
 	else
 		why->reason = open_flow(w, m, why);

@@ -475,6 +475,24 @@ static void old_ports(void **state)
 	assert_int_equal(got(connector(0, 0)), 0);
 }
 
+/* A client's refused try keeps the private side from nothing that it may, on the same ports, and the other way round. */
+static void refused_ports(void **state)
+{
+	(void)state;
+	set_rules(0, false, L4("call back", POLICY_ALLOW, "net.src.ip == 198.51.100.101"));
+	pass(&bed->clients[0], packet_udp4(p, CLIENT, SERVER, 22, 900, 8));
+	assert_int_equal(entry()->verdict, FLOW_VERDICT_BLOCK);
+	assert_int_equal(pass(connector(0, 0), packet_udp4(p, SERVER, CLIENT, 900, 22, 8)), 1);
+	assert_int_equal(got(&bed->clients[0]), 1);
+	assert_true(entry()->flags & FLOW_FLAG_FROM_REMOTE);
+	assert_int_equal(worker_flow_count(bed->edge.workers[0]), 1);
+	assert_int_equal(bed->edge.workers[0]->clients[0].blocked, 0);
+	set_rules(0, false, L4("call out", POLICY_ALLOW, "net.dst.ip == 198.51.100.101"));
+	assert_int_equal(pass(connector(0, 0), packet_udp4(p, SERVER, CLIENT, 900, 22, 8)), 0);
+	assert_int_equal(pass(&bed->clients[0], packet_udp4(p, CLIENT, SERVER, 22, 900, 8)), 1);
+	assert_int_equal(got(connector(0, 0)), 1);
+}
+
 /* In the window after a restart the private side's own flows come back too, by packets of either side. */
 static void private_side_back(void **state)
 {
@@ -754,7 +772,7 @@ int main(void)
 		T(blocked_syn),	   T(many_blocked),   T(silent_block),	T(blocked_others), T(not_ready),
 		T(by_group),	   T(unknown_name),   T(cut_by_rule),	T(cut_by_default), T(cut_by_list),
 		T(cut_by_posture), T(cut_upload),     T(cut_silently),	T(cut_by_route_and_client), T(others_stay),
-		T(private_side),   T(old_ports),      T(private_side_back), T(cap_flows), T(cap_new_flows),
+		T(private_side),   T(old_ports),      T(refused_ports), T(private_side_back), T(cap_flows), T(cap_new_flows),
 		T(cap_packets),	   T(cap_bits),	      T(counts_hold),	T(out_of_state),   T(fragments_of_blocked),
 		T(fragments_overlap), T(fragments_any_order),
 	};
