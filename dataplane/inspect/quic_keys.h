@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Keys of a client's QUIC Initial packets: anyone who sees the first one has them (RFC 9001 5.2, RFC 9369 3.3). HMAC by
- * libsodium, AES-128 by intel-ipsec-mb. No allocation but in create.
+ * Keys of a client's QUIC Initial packets: anyone who sees the first one has them (RFC 9001 5.2, RFC 9369 3.3). SHA-256 by
+ * OpenSSL, AES-128 by intel-ipsec-mb. No allocation but in create.
  */
 #ifndef DATAPLANE_INSPECT_QUIC_KEYS_H
 #define DATAPLANE_INSPECT_QUIC_KEYS_H

@@ -65,11 +65,17 @@ void decide_block(struct worker *w, struct flow_entry *f, const struct decision 
 	story_decided(w, f, d->route);
 }
 
+/* The names that a flow is decided by again. While a UDP flow is pending each datagram has its own. */
+static const struct names *names_of(const struct worker *w, const struct flow_entry *f, struct names *known)
+{
+	return f->verdict == FLOW_VERDICT_PENDING && f->key.proto == INNER_UDP ? NULL : hold_names(w, f, known);
+}
+
 static enum drop_reason decide_again(struct worker *w, struct flow_entry *f, struct decision *d, struct denial *why)
 {
 	bool from_private = f->flags & FLOW_FLAG_FROM_REMOTE, was_allowed = f->verdict == FLOW_VERDICT_ALLOW;
 	struct names known;
-	enum drop_reason reason = verdict_of(w, &f->key, from_private, hold_names(w, f, &known), d);
+	enum drop_reason reason = verdict_of(w, &f->key, from_private, names_of(w, f, &known), d);
 
 	/* a connection's first bytes are over; the next datagram tells as much as the first one did */
 	if (d->pending && was_allowed && f->key.proto == INNER_TCP)
@@ -120,7 +126,7 @@ static enum drop_reason check_flow(struct worker *w, struct pkt_meta *meta, stru
 	}
 	if (failover_ends(w, f))
 		return DROP_connector_lost;
-	if (current && verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, hold_names(w, f, &known), &d) != DROP_REASON_COUNT)
+	if (current && verdict_of(w, &f->key, f->flags & FLOW_FLAG_FROM_REMOTE, names_of(w, f, &known), &d) != DROP_REASON_COUNT)
 		return DROP_no_route;
 	reason = choose(w, &f->key, &d, f->flags & FLOW_FLAG_MID_STREAM && decide_in_recreate_window(w), &session);
 	failover_carry(w, f, session);

@@ -149,6 +149,10 @@ static struct held_flow *acquire(struct worker *w, struct flow_entry *f)
 	struct held_flow *x;
 	uint16_t i = h->free;
 
+	if (user_kind(f) == USER_KEPT) { /* of the question before */
+		kept_free(h->kept, user_index(f));
+		hold_moved(f);
+	}
 	if (i == NONE || h->client_share[f->key.client] >= HOLD_CLIENT_SHARE)
 		return NULL;
 	x = &h->flows[i];
@@ -241,16 +245,12 @@ static void drop_packets(struct worker *w, struct held_flow *x, enum drop_reason
 	x->n = 0;
 }
 
-void hold_release(struct worker *w, struct flow_entry *f)
+/* The object goes, its names stay. */
+static void keep_names(struct worker *w, struct held_flow *x)
 {
-	struct held_flow *x = held_of(w, f);
+	struct flow_entry *f = x->flow;
 	uint32_t slot;
 
-	if (x == NULL)
-		return;
-	for (unsigned i = 0; i < x->n; i++)
-		put_ready(w, x->pkts[i]);
-	x->n = 0;
 	inspect_end(&x->in, INSPECT_END_decided);
 	slot = kept_put(w->hold->kept, &x->in.names);
 	if (slot == KEPT_NONE)
@@ -258,6 +258,18 @@ void hold_release(struct worker *w, struct flow_entry *f)
 	else
 		set_user(f, USER_KEPT, slot);
 	give_back(w, x);
+}
+
+void hold_release(struct worker *w, struct flow_entry *f)
+{
+	struct held_flow *x = held_of(w, f);
+
+	if (x == NULL)
+		return;
+	for (unsigned i = 0; i < x->n; i++)
+		put_ready(w, x->pkts[i]);
+	x->n = 0;
+	keep_names(w, x);
 }
 
 void hold_forget(struct worker *w, const struct flow_entry *f)
@@ -515,8 +527,7 @@ static enum hold_outcome settle_question(struct worker *w, struct held_flow *x, 
 		if (!(f->flags & FLOW_FLAG_LOGGED))
 			story_begin(w, f);
 	}
-	hold_forget(w, f);
-	hold_moved(f);
+	keep_names(w, x); /* for the log */
 	if (reason == DROP_REASON_COUNT)
 		return HOLD_PASS;
 	note_decision(pkt_meta(m), &d);

@@ -51,7 +51,10 @@ void hold_forget(struct worker *w, const struct flow_entry *f);
 /* The entry came from another worker, where it was forgotten. */
 void hold_moved(struct flow_entry *f);
 
-/* What is known of the flow's names, in *out; NULL: nothing was inspected. Texts stay until the flow's next packet. */
+/*
+ * What is known of the flow's names, in *out; NULL: nothing was inspected. Texts stay until the flow's next packet. Of a
+ * pending UDP flow it is what the last datagram said; the next one has its own say.
+ */
 const struct names *hold_names(const struct worker *w, const struct flow_entry *f, struct names *out);
 
 /* A running TCP flow came to depend on names, after its first bytes: counts it, and gives the names it is decided by. */

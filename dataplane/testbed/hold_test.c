@@ -644,6 +644,13 @@ static void dns_questions(void **state)
 	assert_int_equal(deliver(true, udp(true, query, n)), 1);
 	assert_int_equal(opened(0, true), 28 + n);
 	assert_int_equal(ENDS(names), 3);
+	/* other rules: the last question does not speak for the next */
+	set_rules(true, RULE(DNS, "no evil", BLOCK, "any(dns.domains[*] == \"evil.example\")"));
+	assert_int_equal(deliver(true, udp(true, other, sizeof(other) - 1)), 1);
+	assert_int_equal(opened(0, false) > 0 ? q[9] : 0, INNER_ICMP);
+	set_rules(true, RULE(DNS, "no evil", BLOCK, "any(dns.domains[*] == \"evil.example\")"));
+	assert_int_equal(deliver(true, udp(true, query, n)), 1);
+	assert_int_equal(opened(0, true), 28 + n);
 }
 
 static void other_datagrams(void **state)
