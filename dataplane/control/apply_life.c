@@ -188,7 +188,18 @@ static void write_prefix(const struct route_row *r, FILE *out)
 	fprintf(out, "\"%s\"", ip_prefix_format(&p, text));
 }
 
-/* A line of routes that share vnet and tunnel. Ids are of the configuration: no characters that JSON would escape. */
+/* "name":"text" with what JSON wants escaped. */
+static void write_text(const char *name, const char *text, FILE *out)
+{
+	json_t *v = json_string(text);
+
+	fprintf(out, "\"%s\":", name);
+	if (!v || json_dumpf(v, out, JSON_ENCODE_ANY))
+		fputs("\"\"", out); /* out of memory, or no UTF-8: the row is refused when it is read */
+	json_decref(v);
+}
+
+/* A line of routes that share vnet and tunnel. */
 static void write_routes(const struct apply *a, struct apply_cursor *c, FILE *out)
 {
 	const struct route_row *first = NULL;
@@ -203,11 +214,15 @@ static void write_routes(const struct apply *a, struct apply_cursor *c, FILE *ou
 		tunnel = route_record_get(a->records, r->index).tunnel;
 		if (first && (r->vnet != first->vnet || tunnel != first_tunnel))
 			break;
-		if (!first)
-			fprintf(out, "{\"table\":\"routes\",\"vnet_id\":\"%s\",\"tunnel_id\":\"%s\",\"networks\":[",
-				a->records->vnets[r->vnet]->id, a->records->tunnels[tunnel]->id);
-		else
+		if (!first) {
+			fputs("{\"table\":\"routes\",", out);
+			write_text("vnet_id", a->records->vnets[r->vnet]->id, out);
 			fputc(',', out);
+			write_text("tunnel_id", a->records->tunnels[tunnel]->id, out);
+			fputs(",\"networks\":[", out);
+		} else {
+			fputc(',', out);
+		}
 		first = r;
 		first_tunnel = tunnel;
 		write_prefix(r, out);
