@@ -36,6 +36,7 @@ struct handshake;
 struct cards;
 struct flow_log;
 struct hits;
+struct tap;
 
 struct listen_address {
 	uint8_t family;      /* 4 or 6 */
@@ -97,6 +98,8 @@ struct edge {
 	struct cards *cards;       /* names for the flow log (flowlog/cards.h); NULL: none are kept */
 	struct flow_log *flow_log; /* NULL: off */
 	struct hits *hits;         /* counters per rule, route, client (flowlog/hits.h); NULL: none are kept */
+
+	struct tap *tap; /* packets are shown to it; NULL: none is on. Release store, acquire load; freed behind RCU */
 
 	/* sessions[worker * cap_sessions + slot]; see peer.h */
 	struct session *sessions;

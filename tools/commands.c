@@ -271,14 +271,14 @@ const struct ctl_command ctl_commands[] = {
 		OPT("--proto", "P", "proto", "protocol", .choices = "tcp|udp|icmp"),
 		OPT("--host", "NAME", "host", "host name that inspection would see")),
 	  .help = "which route, tunnel, rule and connector, and why" },
-	{ "trace", NULL, .side = CTL_EDGE, .args = ARGS(
+	{ "trace", NULL, .side = CTL_EDGE, .run = run_trace, .args = ARGS(
 		OPT("--client", "C", "client", "only packets of one client"), OPT("--dst", "CIDR", "dst", "only packets to this network"),
 		FLAG("--dropped", "dropped", "only packets that are dropped"),
 		OPT("--count", "N", "count", "end after so many packets", .type = CTL_INT, .min = 1, .max = 1000000)),
 	  .help = "live packets, stage by stage, with verdict" },
-	{ "capture", NULL, .side = CTL_EDGE, .args = ARGS(
-		OPT("--write", "FILE", "file", "pcapng file", .type = CTL_FILE, .letter = 'w', .required = true),
-		OPT("--client", "C", "client", "only packets of one client"), FLAG("--inner", "inner", "decrypted packets"),
+	{ "capture", NULL, .side = CTL_EDGE, .run = run_capture, .args = ARGS(
+		OPT("--write", "FILE", NULL, "pcapng file", .type = CTL_FILE, .letter = 'w', .required = true),
+		OPT("--client", "C", "client", "only packets of one client"), FLAG("--inner", "inner", "decrypted packets (if absent too)"),
 		FLAG("--outer", "outer", "packets as they are on the wire"),
 		OPT("--count", "N", "count", "end after so many packets", .type = CTL_INT, .min = 1, .max = 100000000)),
 	  .help = "live packets into a pcapng file" },

@@ -84,6 +84,6 @@ ctl_run_fn run_help, run_completion, run_man;
 ctl_run_fn run_client_add, run_client_config, run_client_rotate;
 ctl_run_fn run_tunnel_create, run_tunnel_rotate, run_tunnel_token;
 ctl_run_fn run_list_items, run_apply, run_export;
-ctl_run_fn run_show, run_logs, run_explain;
+ctl_run_fn run_show, run_logs, run_trace, run_capture, run_explain;
 
 #endif

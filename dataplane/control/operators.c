@@ -14,7 +14,9 @@
 #include "dataplane/control/explain.h"
 #include "dataplane/control/flow_query.h"
 #include "dataplane/control/hits_query.h"
+#include "dataplane/control/audit.h"
 #include "dataplane/control/logs.h"
+#include "dataplane/control/taps.h"
 #include "lib/ipc/server.h"
 #include "lib/log.h"
 
@@ -28,6 +30,7 @@ struct operators {
 	struct flow_queries *queries;
 	struct hits_queries *hits;
 	struct logs *logs;
+	struct taps *taps;
 	struct counters counters; /* of the answer being made */
 	uint64_t busy_before[EDGE_MAX_WORKERS], tsc_before;
 	double busy_percent[EDGE_MAX_WORKERS];
@@ -188,13 +191,16 @@ static void on_counters(struct ipc_call *call, json_t *params, void *user)
 	struct operators *o = user;
 	struct show_flow_log log;
 	struct show_identity id;
+	json_t *result;
 
 	if (!read_params(call, params, no_params))
 		return;
 	operators_identity(o, &id);
 	operators_counters(o, &o->counters);
 	operators_flow_log(o, &log);
-	reply(call, show_counters(&id, &o->counters, &log));
+	result = show_counters(&id, &o->counters, &log);
+	json_object_set_new(result, "tap", json_boolean(o->control->edge->tap != NULL));
+	reply(call, result);
 }
 
 static void on_workers(struct ipc_call *call, json_t *params, void *user)
@@ -404,6 +410,80 @@ static void on_migrate(struct ipc_call *call, json_t *params, void *user)
 		reply(call, json_pack("{s:I,s:I}", "peer", (json_int_t)peer, "worker", (json_int_t)worker));
 }
 
+/* Fills in what trace and capture share. False after an error was sent. */
+static bool tap_filter_of(struct operators *o, struct ipc_call *call, const char *client, const char *dst, int64_t count,
+			  struct tap_filter *f)
+{
+	const struct client_record *c = client ? find_client(o->control->edge, client) : NULL;
+	struct ip_prefix p;
+	char err[160];
+
+	f->client = c ? c->index : RECORD_NONE;
+	if (client && !c) {
+		ipc_reply_fail(call, IPC_E_NOT_FOUND, "client", "client '%s': this edge has no such client", client);
+		return false;
+	}
+	if (dst && ip_prefix_parse(dst, true, &p, err, sizeof(err))) {
+		ipc_reply_fail(call, IPC_E_INVALID, "dst", "dst: %s", err);
+		return false;
+	}
+	if (dst) {
+		f->has_dst = true;
+		f->dst_family = p.addr.family;
+		f->dst_len = p.len;
+		memcpy(f->dst, p.addr.bytes, sizeof(f->dst));
+	}
+	if (count >= 0)
+		return true;
+	ipc_reply_fail(call, IPC_E_INVALID, "count", "count %lld: not a number of packets", (long long)count);
+	return false;
+}
+
+static void start_tap(struct operators *o, struct ipc_call *call, json_t *params, const struct tap_filter *f, bool data,
+		      int64_t count)
+{
+	if (!audit_call(o->control, call, params)) {
+		ipc_reply_fail(call, IPC_E_INTERNAL, NULL, "the audit row can neither be told to sluice-ctrl nor kept: not done");
+		return;
+	}
+	taps_start(o->taps, call, f, data, (uint64_t)count);
+}
+
+static void on_trace(struct ipc_call *call, json_t *params, void *user)
+{
+	const char *client = NULL, *dst = NULL;
+	struct tap_filter f = {.snap = 128}; /* headers */
+	int64_t count = 0;
+	const struct param known[] = {{"client", JSON_STRING, &client},
+				      {"dst", JSON_STRING, &dst},
+				      {"dropped", JSON_TRUE, &f.dropped},
+				      {"count", JSON_INTEGER, &count},
+				      {0}};
+
+	if (read_params(call, params, known) && tap_filter_of(user, call, client, dst, count, &f))
+		start_tap(user, call, params, &f, false, count);
+}
+
+static void on_capture(struct ipc_call *call, json_t *params, void *user)
+{
+	struct tap_filter f = {.snap = TAP_SNAP};
+	const char *client = NULL;
+	bool inner = false;
+	int64_t count = 0;
+	const struct param known[] = {{"client", JSON_STRING, &client},
+				      {"inner", JSON_TRUE, &inner},
+				      {"outer", JSON_TRUE, &f.outer},
+				      {"count", JSON_INTEGER, &count},
+				      {0}};
+
+	if (!read_params(call, params, known) || !tap_filter_of(user, call, client, NULL, count, &f))
+		return;
+	if (inner && f.outer)
+		ipc_reply_fail(call, IPC_E_INVALID, "inner", "inner: not together with outer");
+	else
+		start_tap(user, call, params, &f, true, count);
+}
+
 static void on_hits(struct ipc_call *call, json_t *params, void *user)
 {
 	static const char *const kinds[] = {[HITS_BY_RULE] = "rule", [HITS_BY_ROUTE] = "route", [HITS_BY_CLIENT] = "client"};
@@ -458,6 +538,7 @@ static const struct ipc_method methods[] = {
 	{"show.ports", IPC_NEED_READ, on_ports},       {"show.tables", IPC_NEED_READ, on_tables},
 	{"show.health", IPC_NEED_READ, on_health},     {"show.revision", IPC_NEED_READ, on_revision},
 	{"show.hits", IPC_NEED_READ, on_hits},
+	{"trace", IPC_NEED_WRITE, on_trace},           {"capture", IPC_NEED_WRITE, on_capture},
 	{"logs.read", IPC_NEED_READ, on_logs_read},    {"logs.follow", IPC_NEED_READ, on_logs_follow},
 	{"explain", IPC_NEED_READ, on_explain},
 	{"settings.reset_turns", IPC_NEED_WRITE, on_reset_turns}, {"peer.migrate", IPC_NEED_WRITE, on_migrate},
@@ -479,6 +560,7 @@ static void on_close(struct ipc_conn *conn, void *user)
 	struct operators *o = user;
 
 	logs_closed(o->logs, conn);
+	taps_closed(o->taps, conn);
 }
 
 struct operators *operators_create(struct control *control, char *err, size_t err_len)
@@ -499,7 +581,8 @@ struct operators *operators_create(struct control *control, char *err, size_t er
 	o->queries = flow_queries_create(control->edge);
 	o->logs = logs_create(control->edge->flow_log);
 	o->hits = hits_queries_create(control->edge, control->apply);
-	o->server = o->queries && o->logs && o->hits ? ipc_server_create(&cfg, err, err_len) : NULL;
+	o->taps = taps_create(control);
+	o->server = o->taps && o->queries && o->logs && o->hits ? ipc_server_create(&cfg, err, err_len) : NULL;
 	if (!o->server || loop_add(control->loop, ipc_server_fd(o->server), EPOLLIN, on_ready, o)) {
 		operators_free(o);
 		return NULL;
@@ -518,12 +601,14 @@ void operators_free(struct operators *o)
 		ipc_server_destroy(o->server);
 	}
 	logs_free(o->logs);
+	taps_free(o->taps);
 	free(o);
 }
 
 int operators_turn(struct operators *o, uint64_t now_ms)
 {
-	const int waits[] = {flow_queries_turn(o->queries, now_ms), hits_queries_turn(o->hits, now_ms), logs_turn(o->logs)};
+	const int waits[] = {flow_queries_turn(o->queries, now_ms), hits_queries_turn(o->hits, now_ms), logs_turn(o->logs),
+			     taps_turn(o->taps)};
 	int wait = -1;
 
 	for (unsigned i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sodium.h>
 
+#include "dataplane/control/audit.h"
 #include "dataplane/control/control.h"
 #include "dataplane/control/grace.h"
 #include "dataplane/control/runtime.h"
@@ -173,6 +174,7 @@ static void on_subscribed(struct ipc_client *c, json_t *result, const struct ipc
 	log_info("subscribed to sluice-ctrl: revision %lld, %s", json_integer_value(json_object_get(result, "revision")),
 		 json_string_value(json_object_get(result, "mode")) ? json_string_value(json_object_get(result, "mode"))
 								    : "");
+	audit_flush(s->control);
 }
 
 /* ---- connecting ---- */
@@ -372,6 +374,11 @@ int sync_turn(struct sync *s, uint64_t now_ms)
 	if (s->finishing)
 		return 0;
 	return s->n_waiting ? 1 : s->client ? 100 : (int)(s->next_try_ms > now_ms ? s->next_try_ms - now_ms : 1);
+}
+
+bool sync_notify(struct sync *s, const char *method, const json_t *params)
+{
+	return s->client && s->subscribed && ipc_client_notify(s->client, method, params) == 0;
 }
 
 void sync_report(struct sync *s)

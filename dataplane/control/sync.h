@@ -23,6 +23,9 @@ int sync_turn(struct sync *s, uint64_t now_ms);
 /* Tells sluice-ctrl what has changed of peers (edge.report). */
 void sync_report(struct sync *s);
 
+/* Tells sluice-ctrl something else. False: it is not there. */
+bool sync_notify(struct sync *s, const char *method, const json_t *params);
+
 enum sync_source { SYNC_NONE, SYNC_FILE, SYNC_CTRL };
 
 struct sync_status {

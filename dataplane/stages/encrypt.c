@@ -6,6 +6,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/stages/inner.h"
+#include "dataplane/stages/look.h"
 #include "lib/wg/wire.h"
 
 /* A handshake is asked for at most this often for a peer; the handshake thread has its own limits. */
@@ -97,6 +98,8 @@ unsigned stage_encrypt(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 		peer->tx_bytes += inner;
 		pkts[kept++] = m;
 	}
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_sent(w, pkts, kept);
 	begin = rte_rdtsc();
 	aead_seal_burst(w->aead, ops, kept);
 	w->counters.aead_cycles += rte_rdtsc() - begin;

@@ -55,7 +55,7 @@ struct pkt_meta {
 	uint8_t ecn; /* of the outer header as received; for a packet to send: what its outer header gets */
 	uint8_t tcp_flags;
 	uint8_t arrival; /* worker that took it from the port */
-	uint8_t pad;
+	uint8_t look;    /* while a tap is on: 1 + number of its frame in this turn's burst; 0: none (stages/look.h) */
 	uint16_t fragment_from, fragment_to; /* PKT_FRAGMENT: bytes of the datagram in it, end exclusive */
 	uint32_t rule; /* DROP_policy_block: the rule that refused it; RECORD_NONE: the account's default action */
 	uint32_t route; /* of a packet that policy refused */
@@ -135,6 +135,8 @@ struct worker {
 	struct story *story;
 	struct hold *hold; /* flows that a name could still decide (hold.h) */
 	struct flow_hooks client_hooks; /* of limits.h */
+	struct tap *tap; /* of this turn; NULL: none is on */
+	uint8_t at_stage; /* enum worker_stage that runs */
 	unsigned n_out;
 	struct rte_mbuf *out[OUT_MAX];
 	struct tx_buffer tx[EDGE_MAX_PORTS][TX_KINDS];

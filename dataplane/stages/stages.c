@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "dataplane/handshake.h"
+#include "dataplane/stages/look.h"
 
 static const char *const stage_names[STAGE_COUNT] = {
 #define STAGE(name, text) #name,
@@ -34,6 +35,8 @@ const char *worker_stage_text(unsigned stage)
 
 void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 {
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_left(w, m, TAP_DROPPED, reason);
 	if (pkt_meta(m)->flags & PKT_ORIGINATED)
 		w->counters.originated_dropped++;
 	else
@@ -43,6 +46,8 @@ void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 
 void worker_consume(struct worker *w, struct rte_mbuf *m)
 {
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_left(w, m, TAP_CONSUMED, DROP_REASON_COUNT);
 	w->counters.consumed++;
 	rte_pktmbuf_free(m);
 }
@@ -69,6 +74,8 @@ static void worker_wake(struct worker *to)
 
 void worker_handoff(struct worker *w, unsigned to, struct rte_ring *ring, struct rte_mbuf *m)
 {
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_left(w, m, TAP_HANDED, DROP_REASON_COUNT);
 	if (rte_ring_mp_enqueue(ring, m) != 0) {
 		worker_drop(w, m, DROP_handoff_full);
 		return;

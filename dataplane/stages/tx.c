@@ -4,6 +4,7 @@
 #include "dataplane/stages/outer_headers.h"
 
 #include "dataplane/ports/port.h"
+#include "dataplane/stages/look.h"
 
 static void send_buffer(struct worker *w, unsigned port, enum tx_kind kind)
 {
@@ -13,6 +14,8 @@ static void send_buffer(struct worker *w, unsigned port, enum tx_kind kind)
 
 	if (b->n == 0)
 		return;
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_frames(w, b->pkts, b->n);
 	sent = port_tx_burst(p, (uint16_t)w->id, b->pkts, (uint16_t)b->n);
 	w->counters.tx_packets += sent;
 	w->counters.tx_bytes += b->bytes * sent / b->n;

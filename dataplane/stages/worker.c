@@ -22,6 +22,7 @@
 #include "dataplane/stages/hold.h"
 #include "dataplane/stages/limits.h"
 #include "dataplane/stages/failover.h"
+#include "dataplane/stages/look.h"
 #include "dataplane/stages/story.h"
 #include "dataplane/stages/turn_clock.h"
 #include "lib/log.h"
@@ -45,6 +46,7 @@ uint64_t edge_now_ns(void)
 #define RUN_STAGE(w, stage, count, call)                                                                  \
 	do {                                                                                                \
 		uint64_t begin_ = rte_rdtsc();                                                              \
+		(w)->at_stage = STAGE_##stage;                                                              \
 		(w)->counters.stages[STAGE_##stage].packets += (count);                                   \
 		(w)->counters.stages[STAGE_##stage].calls++;                                                \
 		call;                                                                                       \
@@ -72,8 +74,12 @@ static unsigned release_held(struct worker *w)
 	struct rte_mbuf *pkts[BURST_MAX];
 	unsigned n = hold_take(w, pkts), taken = n;
 
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_taken(pkts, n);
 	if (n > 0)
 		RUN_STAGE(w, decide, n, n = stage_decide(w, pkts, n));
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_decided(pkts, n);
 	if (n > 0)
 		RUN_STAGE(w, act, n, stage_act(w, pkts, n));
 	return taken;
@@ -85,6 +91,8 @@ static void from_flow(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 		RUN_STAGE(w, flow, n, n = stage_flow(w, pkts, n));
 	if (n > 0)
 		RUN_STAGE(w, decide, n, n = stage_decide(w, pkts, n));
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_decided(pkts, n);
 	release_held(w);
 	if (n > 0)
 		RUN_STAGE(w, act, n, stage_act(w, pkts, n));
@@ -111,14 +119,20 @@ static unsigned take_handoffs(struct worker *w)
 	unsigned n, total = 0;
 
 	n = rte_ring_sc_dequeue_burst(w->in_session, (void **)pkts, BURST_MAX, NULL);
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_taken(pkts, n);
 	if (n > 0)
 		from_session(w, pkts, n);
 	total += n;
 	n = rte_ring_sc_dequeue_burst(w->in_flow, (void **)pkts, BURST_MAX, NULL);
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_taken(pkts, n);
 	if (n > 0)
 		from_flow(w, pkts, n);
 	total += n;
 	n = rte_ring_sc_dequeue_burst(w->in_encrypt, (void **)pkts, BURST_MAX, NULL);
+	if (__builtin_expect(w->tap != NULL, 0))
+		look_taken(pkts, n);
 	for (unsigned i = 0; i < n; i++)
 		worker_emit(w, pkts[i]);
 	worker_run_out(w);
@@ -146,8 +160,12 @@ static unsigned take_ports(struct worker *w)
 		w->counters.stages[STAGE_rx].calls++;
 		w->counters.stages[STAGE_rx].packets += n;
 		w->counters.stages[STAGE_rx].cycles += rte_rdtsc() - begin;
+		if (__builtin_expect(w->tap != NULL, 0))
+			look_received(w, pkts, n);
 		RUN_STAGE(w, classify, n, n = stage_classify(w, pkts, n));
 		from_session(w, pkts, n);
+		if (__builtin_expect(w->tap != NULL, 0))
+			look_received_end(w);
 	}
 	return total;
 }
@@ -186,6 +204,7 @@ unsigned worker_turn(struct worker *w)
 	unsigned work;
 
 	w->now_ns = edge_now_ns();
+	w->tap = __atomic_load_n(&w->edge->tap, __ATOMIC_ACQUIRE);
 	work = worker_handle_inbox(w);
 	worker_retry_parked(w);
 	work += hold_turn(w);
