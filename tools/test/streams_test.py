@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Commands whose answer comes as notifications: logs."""
+"""Commands whose answer comes as notifications: logs, trace, capture."""
+import base64
 import json
+import os
+import struct
 import sys
 
-from harness import EDGE, Refused, Stream, eq, error_doc, fails, main, ok, run, test
+from harness import EDGE, Refused, Stream, eq, error_doc, fails, main, ok, path, run, test
 
 WHO = {'client': 'ana', 'client_id': 'c-1', 'email': 'ana@example.com', 'account': 'default', 'vnet': 'default'}
 START = {'time': '2026-11-24T02:31:00.123456Z', 'event': 'start', 'flow': '0001000000000001', **WHO, 'proto': 'tcp', 'src': '100.96.0.2',
@@ -72,6 +75,50 @@ def follow_goes_on_until_the_edge_goes():
 def refusals_are_told():
     EDGE.replies = {'logs.read': Refused(-32000, 'unsupported', None, 'the flow log is off')}
     eq(error_doc(fails(1, '--json', 'logs'))['message'], 'the flow log is off')
+
+
+PACKET = {'time_ns': 1700000000123456789, 'worker': 1, 'direction': 'up', 'outcome': 'sent', 'stage': 'encrypt', 'reason': None, 'received': False,
+          'length': 60, 'client': 'ana', 'rule': 'default', 'tunnel': 'k8s', 'hostname': 'node7', 'src': '100.96.0.2', 'dst': '2001:db8::1',
+          'protocol': 6, 'sport': 4000, 'dport': 443, 'tcp_flags': 'S'}
+DROPPED = {**PACKET, 'outcome': 'dropped', 'stage': 'decide', 'reason': 'policy_block', 'rule': '\x1b[1mno', 'tcp_flags': None}
+
+
+@test
+def trace_prints_a_line_a_packet():
+    EDGE.replies = {'trace': Stream([('trace.packets', {'lost': 2, 'packets': [PACKET, DROPPED]})], {'packets': 2, 'lost': 2})}
+    done = ok('trace', '--client', 'c', '--dst', '10.0.0.0/8', '--dropped', '--count', '3')
+    eq(EDGE.calls, [('trace', {'client': 'c', 'dst': '10.0.0.0/8', 'dropped': True, 'count': 3})])
+    way = 'rx>classify>session>decrypt>replay>inner_check>flow>decide'
+    eq(done.stdout.splitlines(), [
+        f'22:13:20.123456 w1 up   ana          tcp    100.96.0.2:4000 > [2001:db8::1]:443 [S] 60B  {way}>act>encrypt  '
+        'sent to k8s (node7), rule default',
+        f'22:13:20.123456 w1 up   ana          tcp    100.96.0.2:4000 > [2001:db8::1]:443 60B  {way}  '
+        'dropped at decide: policy_block, rule \\x1b[1mno'])
+    assert '2 packets not shown' in done.stderr
+    eq([json.loads(line) for line in ok('trace', '--json').stdout.splitlines()], [{'lost': 2}, PACKET, DROPPED])
+
+
+@test
+def capture_writes_pcapng():
+    rows = [{**PACKET, 'data': base64.b64encode(b'E' * 59).decode()}, {**DROPPED, 'received': True, 'data': base64.b64encode(b'F' * 60).decode()}]
+    EDGE.replies = {'capture': Stream([('capture.packets', {'lost': 0, 'packets': rows})], {'packets': 2, 'lost': 0})}
+    eq(ok('capture', '-w', path('c.pcapng'), '--client', 'c', '--inner', '--count', '2').stdout, f'2 packets in {path("c.pcapng")}\n')
+    eq(EDGE.calls, [('capture', {'client': 'c', 'inner': True, 'count': 2})])
+    eq(os.stat(path('c.pcapng')).st_mode & 0o777, 0o600)
+    with open(path('c.pcapng'), 'rb') as f:
+        data = f.read()
+    at, kinds = 0, []
+    while at < len(data):
+        kind, total = struct.unpack_from('<II', data, at)
+        eq(struct.unpack_from('<I', data, at + total - 4)[0], total, 'length at the end')
+        kinds.append(kind)
+        at += total
+    eq(kinds, [0x0a0d0d0a, 1, 6, 6])
+    high, low, kept, length = struct.unpack_from('<IIII', data, data.index(b'E' * 59) - 16)
+    eq((high << 32 | low, kept, length), (1700000000123456789, 59, 60))
+    assert b'sent to k8s (node7), rule default' in data and b'dropped at decide: policy_block' in data
+    eq(fails(2, 'capture', '-w', path('d.pcapng'), '--inner', '--outer').returncode, 2)
+    assert 'No such file' in fails(1, 'capture', '-w', path('no/such/file')).stderr
 
 
 if __name__ == '__main__':
