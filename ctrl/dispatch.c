@@ -149,12 +149,13 @@ int dispatch_methods(struct ctrl *c)
 		{"sync.subscribe", IPC_NEED_WRITE, sync_on_subscribe},
 		{"sync.applied", IPC_NEED_WRITE, sync_on_applied},
 		{"edge.report", IPC_NEED_WRITE, sync_on_report},
+		{"edge.audit", IPC_NEED_WRITE, sync_on_audit},
 	};
 	size_t n = 0;
 
 	while (api_methods[n].name)
 		n++;
-	c->methods = calloc(n + 4, sizeof(*c->methods));
+	c->methods = calloc(n + sizeof(sync_methods) / sizeof(sync_methods[0]) + 1, sizeof(*c->methods)); /* the last one ends it */
 	if (!c->methods)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)

@@ -48,7 +48,7 @@ enum stmt {
 	ST_UNIQ_GET, ST_UNIQ_SET, ST_UNIQ_DEL,
 	ST_REST_GET, ST_REST_SET, ST_REST_PURGE,
 	ST_SECRET_GET, ST_SECRET_SET, ST_SECRET_DEL, ST_SECRET_PURGE,
-	ST_CHANGE, ST_REVISION, ST_HISTORY, ST_CHANGED_KEYS, ST_CHANGE_COUNT, ST_TRIM_CHANGE, ST_TRIM_REVISION, ST_OLDEST,
+	ST_CHANGE, ST_REVISION, ST_HISTORY, ST_AUDIT, ST_TRIM_AUDIT, ST_CHANGED_KEYS, ST_CHANGE_COUNT, ST_TRIM_CHANGE, ST_TRIM_REVISION, ST_OLDEST,
 	ST_ROUTE_GET, ST_ROUTE_SET, ST_ROUTE_DEL, ST_ROUTE_COUNT, ST_ROUTE_EACH_VNET, ST_ROUTE_EACH_TUNNEL, ST_ROUTE_OF_TUNNEL,
 	ST_ROUTE_IN_VNET,
 	ST_N,
@@ -163,8 +163,14 @@ bool route_from_blob(const void *blob, int len, struct ip_prefix *out);
 
 /* --- history --- */
 
-/* Newest first: [{"revision", "at", "uid", "gid", "pid", "comm", "method", "changes": [...], "changed": n}] */
+/* Newest first; rows of store_audit have no revision, and "params": [{"revision", "at", "uid", "gid", "pid", "comm", "method", "changes": [...], "changed": n}] */
 json_t *store_history(struct store *st, unsigned limit);
+
+/* What was done elsewhere that changes nothing here (a capture at an edge): a row of the history without a revision. At most
+ * STORE_AUDIT_MAX of them are kept. params: an object. 0 or -EIO. Not within a change. */
+#define STORE_AUDIT_MAX 100000
+int store_audit(struct store *st, int64_t at_ms, int64_t uid, int64_t gid, int64_t pid, const char *comm, const char *method,
+		const json_t *params);
 /* Sets every table but connectors back to the state after `revision`, as a change of the open transaction. 0; -ENOENT:
  * there is no such revision or the log does not reach back to it; -EEXIST; -EIO. *lost: how many came back without their
  * secret (it was wiped when they were deleted). */

@@ -22,17 +22,51 @@ json_t *store_history(struct store *st, unsigned limit)
 	while (q && sqlite3_step(q) == SQLITE_ROW) {
 		int64_t at_ms = sqlite3_column_int64(q, 1);
 		const char *comm = (const char *)sqlite3_column_text(q, 5);
-		json_t *changes = json_loads((const char *)sqlite3_column_text(q, 8), 0, NULL);
+		json_t *changes = json_loads((const char *)sqlite3_column_text(q, 8), 0, NULL), *params = NULL, *row;
 		char when[32];
 
-		json_array_append_new(out, json_pack("{s:I, s:s, s:o, s:o, s:o, s:s?, s:s, s:I, s:o}", "revision",
-						     (json_int_t)sqlite3_column_int64(q, 0), "at", time_format(at_ms / 1000, when), "uid",
-						     int_or_null(q, 2), "gid", int_or_null(q, 3), "pid", int_or_null(q, 4), "comm", comm,
-						     "method", (const char *)sqlite3_column_text(q, 6), "changed",
-						     (json_int_t)sqlite3_column_int64(q, 7), "changes", changes ? changes : json_array()));
+		/* what changed nothing here has what it was called with instead */
+		if (sqlite3_column_type(q, 0) == SQLITE_NULL) {
+			params = changes;
+			changes = NULL;
+		}
+		row = json_pack("{s:o, s:s, s:o, s:o, s:o, s:s?, s:s, s:I, s:o}", "revision", int_or_null(q, 0), "at",
+				time_format(at_ms / 1000, when), "uid", int_or_null(q, 2), "gid", int_or_null(q, 3), "pid",
+				int_or_null(q, 4), "comm", comm, "method", (const char *)sqlite3_column_text(q, 6), "changed",
+				(json_int_t)sqlite3_column_int64(q, 7), "changes", changes ? changes : json_array());
+		if (params)
+			json_object_set_new(row, "params", params);
+		json_array_append_new(out, row);
 	}
 	sqlite3_reset(q);
 	return out;
+}
+
+int store_audit(struct store *st, int64_t at_ms, int64_t uid, int64_t gid, int64_t pid, const char *comm, const char *method,
+		const json_t *params)
+{
+	char *text = json_dumps(params, JSON_COMPACT);
+	sqlite3_stmt *q = store_stmt(st, ST_AUDIT);
+	int ret = -EIO;
+
+	if (q && text) {
+		sqlite3_bind_int64(q, 1, (int64_t)st->revision);
+		sqlite3_bind_int64(q, 2, at_ms);
+		sqlite3_bind_int64(q, 3, uid);
+		sqlite3_bind_int64(q, 4, gid);
+		sqlite3_bind_int64(q, 5, pid);
+		sqlite3_bind_text(q, 6, comm, -1, SQLITE_TRANSIENT);
+		sqlite3_bind_text(q, 7, method, -1, SQLITE_TRANSIENT);
+		sqlite3_bind_text(q, 8, text, -1, SQLITE_TRANSIENT);
+		ret = store_run(st, q);
+	}
+	q = ret == 0 ? store_stmt(st, ST_TRIM_AUDIT) : NULL;
+	if (q) {
+		sqlite3_bind_int64(q, 1, STORE_AUDIT_MAX);
+		ret = store_run(st, q);
+	}
+	free(text);
+	return ret;
 }
 
 /* For each key changed after `revision` its document then (null: there was none), in order of change. */

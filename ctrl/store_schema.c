@@ -21,6 +21,8 @@ const char *const store_migrations[STORE_SCHEMA_VERSION] = {
 	" method TEXT NOT NULL, changed INTEGER NOT NULL, changes TEXT NOT NULL);"
 	"CREATE TABLE change(tbl INTEGER NOT NULL, rev INTEGER NOT NULL, seq INTEGER NOT NULL, key TEXT NOT NULL, before TEXT,"
 	" PRIMARY KEY(tbl, rev, seq)) WITHOUT ROWID;",
+	"CREATE TABLE audit(n INTEGER PRIMARY KEY AUTOINCREMENT, rev INTEGER NOT NULL, at INTEGER NOT NULL, uid INTEGER, gid INTEGER,"
+	" pid INTEGER, comm TEXT, method TEXT NOT NULL, params TEXT NOT NULL);",
 };
 
 #define ROUTE_COLUMNS                                                                                                     \
@@ -57,7 +59,11 @@ const char *const store_sql[ST_N] = {
 	[ST_CHANGE] = "INSERT INTO change(tbl, rev, seq, key, before) VALUES(?1, ?2, ?3, ?4, ?5)",
 	[ST_REVISION] = "INSERT INTO revision(rev, at, uid, gid, pid, comm, method, changed, changes)"
 			" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-	[ST_HISTORY] = "SELECT rev, at, uid, gid, pid, comm, method, changed, changes FROM revision ORDER BY rev DESC LIMIT ?1",
+	[ST_HISTORY] = "SELECT rev, at, uid, gid, pid, comm, method, changed, changes, rev AS place, 0 AS n FROM revision UNION ALL"
+		       " SELECT NULL, at, uid, gid, pid, comm, method, 0, params, rev, n FROM audit"
+		       " ORDER BY place DESC, n DESC LIMIT ?1",
+	[ST_AUDIT] = "INSERT INTO audit(rev, at, uid, gid, pid, comm, method, params) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[ST_TRIM_AUDIT] = "DELETE FROM audit WHERE n <= (SELECT max(n) FROM audit) - ?1",
 	[ST_CHANGED_KEYS] = "SELECT key, before FROM change WHERE tbl = ?1 AND rev > ?2 ORDER BY rev, seq",
 	[ST_CHANGE_COUNT] = "SELECT count(*) FROM change",
 	[ST_TRIM_CHANGE] = "DELETE FROM change WHERE tbl = ?1 AND rev <= ?2",

@@ -6,7 +6,7 @@
 #include "ctrl/store.h"
 
 /* Number of migrations; PRAGMA user_version of an up-to-date file. */
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 extern const char *const store_migrations[STORE_SCHEMA_VERSION];
 extern const char *const store_sql[ST_N];
 

@@ -299,6 +299,20 @@ void sync_on_applied(struct ipc_call *call, json_t *params, void *user)
 	done(call);
 }
 
+void sync_on_audit(struct ipc_call *call, json_t *params, void *user)
+{
+	struct edge *e = edge_of(call, params);
+	const json_t *what = json_object_get(params, "params");
+	const char *method = doc_str(params, "method"), *comm = doc_str(params, "comm");
+	struct ctrl *c = user;
+
+	if (e && json_is_object(what) && *method && strlen(method) < 64 && strlen(comm) < 64 &&
+	    store_audit(c->st, doc_int(params, "at") * 1000, doc_int(params, "uid"), doc_int(params, "gid"), doc_int(params, "pid"), comm,
+			method, what) < 0)
+		log_error("edge %s: the audit row of %s is lost: the store cannot be written", e->edge_id, method);
+	done(call);
+}
+
 void sync_on_report(struct ipc_call *call, json_t *params, void *user)
 {
 	struct edge *e = edge_of(call, params);

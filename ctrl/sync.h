@@ -27,6 +27,7 @@ struct edge {
 /* Handlers for the socket. */
 void sync_on_subscribe(struct ipc_call *call, json_t *params, void *user);
 void sync_on_applied(struct ipc_call *call, json_t *params, void *user);
+void sync_on_audit(struct ipc_call *call, json_t *params, void *user);
 void sync_on_report(struct ipc_call *call, json_t *params, void *user);
 /* A connection is gone, or has room again. */
 void sync_on_close(struct ipc_conn *conn, void *user);

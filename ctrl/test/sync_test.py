@@ -194,6 +194,30 @@ def reports_make_no_revision_and_no_history():
 
 
 @test
+def what_was_done_at_an_edge_is_in_the_history():
+    with Daemon() as d:
+        edge = Edge(d)
+        edge.subscribe()
+        before = d.call('show.revision')['configured'], d.call('history', limit=1)['history'][0]
+        row = {'edge_id': 'edge1', 'instance': edge.instance, 'at': 1700000000, 'uid': 7, 'gid': 8, 'pid': 9, 'comm': 'sluicectl',
+               'method': 'capture', 'params': {'client': 'ana'}}
+        edge.conn.notify('edge.audit', {**row, 'instance': 'somebody else'})
+        edge.conn.notify('edge.audit', {**row, 'params': 'nothing'})
+        edge.conn.notify('edge.audit', row)
+        deadline = time.monotonic() + 10
+        while (rows := d.call('history', limit=3)['history'])[0]['method'] != 'capture':
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        eq(rows[0], {'revision': None, 'at': '2023-11-14T22:13:20Z', 'uid': 7, 'gid': 8, 'pid': 9, 'comm': 'sluicectl', 'method': 'capture',
+                     'changed': 0, 'changes': [], 'params': {'client': 'ana'}})
+        eq(rows[1], before[1], 'one row, and the newest revision behind it')
+        eq(d.call('show.revision')['configured'], before[0])
+        d.call('vnet.create', name='later', wait=False)
+        eq([r['method'] for r in d.call('history', limit=2)['history']], ['vnet.create', 'capture'])
+
+
+
+@test
 def a_large_snapshot_comes_in_bounded_pieces():
     with Daemon() as d:
         d.call('tunnel.create', name='t', secret=SECRET)

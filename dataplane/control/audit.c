@@ -69,6 +69,7 @@ void audit_flush(struct control *c)
 	while (fgets(line, sizeof(line), f)) {
 		json_t *row = json_loads(line, 0, NULL);
 
+		json_object_set_new(row, "instance", json_string(c->instance)); /* it may be of an earlier run */
 		if (row && !sync_notify(c->sync, "edge.audit", row)) {
 			json_decref(row);
 			fclose(f);
