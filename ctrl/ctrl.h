@@ -49,6 +49,7 @@ struct ctrl {
 	uv_timer_t tick, wait_timer;
 	uv_signal_t sigterm, sigint, sighup;
 	unsigned ticks;
+	bool tunnels_moved; /* connectors or what edges say of them changed: tunnel_state_run() has work */
 	bool stopping;
 };
 

@@ -17,6 +17,7 @@
 #include "ctrl/register/register.h"
 #include "ctrl/runtime.h"
 #include "ctrl/sync.h"
+#include "ctrl/tunnel_state.h"
 #include "lib/log.h"
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
@@ -144,6 +145,7 @@ const char *ctrl_register_address(const struct ctrl *c)
 
 void ctrl_revision_made(struct ctrl *c)
 {
+	c->tunnels_moved = true;
 	sync_kick(c);
 }
 
@@ -174,6 +176,7 @@ static void on_tick(uv_timer_t *t)
 		expiry_flush_renewals(c);
 	if (c->ticks % 60 == 0)
 		store_purge(c->st, (int64_t)time(NULL));
+	tunnel_state_run(c);
 	runtime_flush(c->rt);
 	metrics_update(c);
 }

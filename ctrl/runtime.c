@@ -18,7 +18,8 @@
 #define PEER_KEEP_S    (90 * 86400)
 #define PEERS_SENT_MAX 100000
 
-enum { Q_EDGE_PUT, Q_EDGE_EACH, Q_WATER_GET, Q_WATER_SET, Q_PEER_PUT, Q_PEERS, Q_PEER_LAST, Q_SEEN_PUT, Q_SEEN_GET, Q_PRUNE, Q_N };
+enum { Q_EDGE_PUT, Q_EDGE_EACH, Q_WATER_GET, Q_WATER_SET, Q_PEER_PUT, Q_PEERS, Q_PEER_LAST, Q_SEEN_PUT, Q_SEEN_GET,
+       Q_STATUS_PUT, Q_STATUS_PRUNE, Q_STATUS_GET, Q_PRUNE, Q_N };
 
 static const char *const sql[Q_N] = {
 	[Q_EDGE_PUT] = "INSERT OR REPLACE INTO edge(edge_id, doc) VALUES(?1, ?2)",
@@ -35,6 +36,10 @@ static const char *const sql[Q_N] = {
 	[Q_PEER_LAST] = "SELECT last_handshake, endpoint FROM peer WHERE public_key = ?1 ORDER BY last_handshake DESC LIMIT 1",
 	[Q_SEEN_PUT] = "INSERT OR IGNORE INTO seen(tunnel) VALUES(?1)",
 	[Q_SEEN_GET] = "SELECT 1 FROM seen WHERE tunnel = ?1",
+	[Q_STATUS_PUT] = "INSERT INTO tunnel_status(tunnel, status, at) VALUES(?1, ?2, ?3)",
+	[Q_STATUS_PRUNE] = "DELETE FROM tunnel_status WHERE tunnel = ?1 AND rowid NOT IN"
+			   " (SELECT rowid FROM tunnel_status WHERE tunnel = ?1 ORDER BY rowid DESC LIMIT 100)",
+	[Q_STATUS_GET] = "SELECT status, at FROM tunnel_status WHERE tunnel = ?1 ORDER BY rowid DESC LIMIT ?2",
 	[Q_PRUNE] = "DELETE FROM peer WHERE active_at < ?1",
 };
 
@@ -83,6 +88,8 @@ static int open_db(struct runtime *rt)
 		"CREATE TABLE IF NOT EXISTS peer(edge_id TEXT NOT NULL, public_key TEXT NOT NULL, endpoint TEXT, local TEXT, tai64n_rx TEXT,"
 		" last_handshake INTEGER NOT NULL, active_at INTEGER NOT NULL, PRIMARY KEY(edge_id, public_key)) WITHOUT ROWID;"
 		"CREATE INDEX IF NOT EXISTS peer_key ON peer(public_key);"
+		"CREATE TABLE IF NOT EXISTS tunnel_status(tunnel TEXT NOT NULL, status TEXT NOT NULL, at INTEGER NOT NULL);"
+		"CREATE INDEX IF NOT EXISTS tunnel_status_of ON tunnel_status(tunnel);"
 		"CREATE TABLE IF NOT EXISTS seen(tunnel TEXT PRIMARY KEY) WITHOUT ROWID;";
 	int fd = open(rt->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -297,6 +304,51 @@ bool runtime_tunnel_seen(struct ctrl *c, const char *tunnel_id)
 	return seen;
 }
 
+void runtime_tunnel_status(struct runtime *rt, const char *tunnel_id, char *status, size_t size)
+{
+	sqlite3_stmt *q = rt ? get(rt, Q_STATUS_GET) : NULL;
+
+	if (!q)
+		return;
+	sqlite3_bind_text(q, 1, tunnel_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int(q, 2, 1);
+	if (sqlite3_step(q) == SQLITE_ROW)
+		snprintf(status, size, "%s", (const char *)sqlite3_column_text(q, 0));
+	sqlite3_reset(q);
+}
+
+void runtime_tunnel_status_put(struct runtime *rt, const char *tunnel_id, const char *status, int64_t at)
+{
+	sqlite3_stmt *q = rt ? get(rt, Q_STATUS_PUT) : NULL;
+
+	if (!q)
+		return;
+	sqlite3_bind_text(q, 1, tunnel_id, -1, SQLITE_STATIC);
+	sqlite3_bind_text(q, 2, status, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(q, 3, at);
+	run(rt, q);
+	q = get(rt, Q_STATUS_PRUNE);
+	sqlite3_bind_text(q, 1, tunnel_id, -1, SQLITE_STATIC);
+	run(rt, q);
+}
+
+json_t *runtime_tunnel_changes(struct ctrl *c, const char *tunnel_id, unsigned max)
+{
+	sqlite3_stmt *q = c && c->rt ? get(c->rt, Q_STATUS_GET) : NULL;
+	json_t *out = json_array();
+	char when[32];
+
+	if (!q)
+		return out;
+	sqlite3_bind_text(q, 1, tunnel_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int(q, 2, (int)max);
+	while (sqlite3_step(q) == SQLITE_ROW)
+		json_array_append_new(out, json_pack("{s:s, s:s}", "status", sqlite3_column_text(q, 0), "at",
+						     time_format(sqlite3_column_int64(q, 1), when)));
+	sqlite3_reset(q);
+	return out;
+}
+
 void runtime_show_client(struct ctrl *c, const json_t *doc, json_t *out)
 {
 	json_t *at = json_null(), *endpoint = json_null();
@@ -322,5 +374,7 @@ void runtime_show_connector(struct ctrl *c, const json_t *doc, json_t *out)
 	const json_t *live = c ? sync_connector_report(c, doc_str(doc, "id")) : NULL;
 
 	json_object_set_new(out, "sessions_live", live ? json_integer(doc_int(live, "sessions_live")) : json_null());
+	if (live && json_is_true(json_object_get(live, "draining")))
+		json_object_set_new(out, "draining", json_true());
 	json_object_set_new(out, "rtt_us", live && json_object_get(live, "rtt_us") ? json_integer(doc_int(live, "rtt_us")) : json_null());
 }

@@ -27,6 +27,11 @@ bool runtime_is_edge_key(struct ctrl *c, const char *b64);
 
 void runtime_tunnel_mark(struct runtime *rt, const char *tunnel_id);
 bool runtime_tunnel_seen(struct ctrl *c, const char *tunnel_id);
+/* The tunnel's last noted status into `status`, which stays as it is where none was. */
+void runtime_tunnel_status(struct runtime *rt, const char *tunnel_id, char *status, size_t size);
+void runtime_tunnel_status_put(struct runtime *rt, const char *tunnel_id, const char *status, int64_t at);
+/* [{"status", "at"}], newest first, at most `max`. */
+json_t *runtime_tunnel_changes(struct ctrl *c, const char *tunnel_id, unsigned max);
 
 /* Add last_handshake and endpoint; sessions_live and rtt_us. */
 void runtime_show_client(struct ctrl *c, const json_t *doc, json_t *out);

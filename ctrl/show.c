@@ -6,6 +6,7 @@
 #include "ctrl/api.h"
 #include "ctrl/model.h"
 #include "ctrl/runtime.h"
+#include "ctrl/tunnel_state.h"
 
 static json_t *time_or_null(int64_t t)
 {
@@ -73,25 +74,12 @@ static json_t *show_tunnel(struct req *r, const json_t *doc)
 {
 	struct of_tunnel o = {doc_str(doc, "id"), json_array()};
 	json_t *out = json_deep_copy(doc), *connectors = json_array(), *c;
-	unsigned alive = 0, known_dead = 0;
-	const char *status;
 	size_t i;
 
 	store_each(r->st, T_CONNECTORS, r->account_id, take_connector, &o);
-	json_array_foreach(o.docs, i, c) {
-		json_t *shown = show_connector(r, c), *live = json_object_get(shown, "sessions_live");
-
-		if (json_is_integer(live) && json_integer_value(live) == 0)
-			known_dead++;
-		else
-			alive++;
-		json_array_append_new(connectors, shown);
-	}
-	if (alive + known_dead == 0)
-		status = runtime_tunnel_seen(r->ctrl, o.id) ? "down" : "inactive";
-	else
-		status = known_dead == 0 ? "healthy" : alive > 0 ? "degraded" : "down";
-	json_object_set_new(out, "status", json_string(status));
+	json_array_foreach(o.docs, i, c)
+		json_array_append_new(connectors, show_connector(r, c));
+	tunnel_state_show(r->ctrl, o.id, connectors, out);
 	json_object_set_new(out, "connectors", connectors);
 	json_decref(o.docs);
 	return out;

@@ -323,6 +323,7 @@ void sync_on_report(struct ipc_call *call, json_t *params, void *user)
 	if (e) {
 		runtime_report(c->rt, e->edge_id, params);
 		json_array_foreach(json_object_get(params, "connectors"), i, r) {
+			c->tunnels_moved = true;
 			if (json_object_size(e->reports) < 100000)
 				json_object_set(e->reports, doc_str(r, "connector_id"), r);
 		}

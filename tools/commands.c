@@ -37,7 +37,7 @@
 	OPT("--default-action", "ACTION", "default_action", "verdict where no l4 rule matches", .choices = "allow|block")
 
 #define VIEW_ACCOUNTS VIEW("accounts", "name", "id", "default_action", "device_pool_v4", "device_pool_v6")
-#define VIEW_TUNNELS VIEW("tunnels", "name", "id", "status", "affinity", "sessions", "connectors")
+#define VIEW_TUNNELS VIEW("tunnels", "name", "id", "status", "status_since", "live", "affinity", "sessions")
 #define VIEW_ROUTES VIEW("routes", "network", "tunnel_name", "vnet_name", "comment", "id")
 #define VIEW_VNETS VIEW("vnets", "name", "id", "is_default", "comment")
 #define VIEW_LISTS VIEW("lists", "name", "id", "type", "item_count")

@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "dataplane/control/rows.h"
+#include "dataplane/peers.h"
 #include "lib/ip.h"
 #include "lib/log.h"
 
@@ -25,6 +26,7 @@ enum { TOLD = 0, UNTOLD = 1, TELLING = 2 };
 
 struct link {
 	uint32_t sessions_live;
+	bool draining;
 	uint64_t rtt_us;
 	bool known;
 };
@@ -268,6 +270,8 @@ static struct link link_now(struct runtime *r, const struct connector_record *c)
 {
 	struct link l = {.known = true};
 
+	l.draining = __atomic_load_n(&r->edge->connector_live[c->index], __ATOMIC_RELAXED) == CONNECTOR_DRAINING;
+
 	for (uint32_t i = 0; i < c->n_peers; i++) {
 		struct handshake_peer_info info;
 
@@ -285,7 +289,7 @@ static bool link_differs(const struct link *told, const struct link *now)
 {
 	uint64_t diff = told->rtt_us > now->rtt_us ? told->rtt_us - now->rtt_us : now->rtt_us - told->rtt_us;
 
-	return !told->known || told->sessions_live != now->sessions_live || (diff > 1000 && diff > told->rtt_us / 4);
+	return !told->known || told->sessions_live != now->sessions_live || told->draining != now->draining || (diff > 1000 && diff > told->rtt_us / 4);
 }
 
 static json_t *links_report(struct runtime *r)
@@ -305,8 +309,9 @@ static json_t *links_report(struct runtime *r)
 		if (!link_differs(&r->links[i], &now))
 			continue;
 		r->links[i] = now;
-		json_array_append_new(list, json_pack("{s:s,s:i,s:I}", "connector_id", c->id, "sessions_live",
-						      (int)now.sessions_live, "rtt_us", (json_int_t)now.rtt_us));
+		json_array_append_new(list, json_pack("{s:s,s:i,s:I,s:b}", "connector_id", c->id, "sessions_live",
+						      (int)now.sessions_live, "rtt_us", (json_int_t)now.rtt_us, "draining",
+						      now.draining));
 	}
 	return list;
 }

@@ -120,7 +120,8 @@ def test_kill_of_one_replica(lab):
 def carrier(lab, port):
     """The connector that carries client1's connection from that port."""
     flows = lab.ctl('show', 'flows', '--client', 'client1', '--limit', '10000')['flows']
-    return next(f['connector_id'] for f in flows if f['proto'] == 'tcp' and f['sport'] == port)
+    mine = [f for f in flows if f['proto'] == 'tcp' and f['sport'] == port and f['dst'] == V4 and f['dport'] == 7]
+    return min(mine, key=lambda f: f['age_s'])['connector_id']
 
 
 def request(lab):
