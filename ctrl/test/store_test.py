@@ -94,8 +94,8 @@ def one_daemon_a_store():
 @test
 def wrong_configuration_is_said_with_its_place():
     with Daemon() as d:
-        for text, words in (('stoer: /x\n', ('stoer', '1')), ('store: [1]\n', ('store',)), ('log-level: loud\n', ('log-level', 'loud')), ('store: /x\nmetrics: nowhere\n', ('metrics', 'nowhere')),
-                            ('register: {listen: ["x"]}\n', ('listen', 'x')), ('{', ())):
+        for text, words in (('stoer: /x\n', ('stoer', '1')), ('store: [1]\n', ('store',)), ('log-level: loud\n', ('log-level', 'loud')), (f'store: {d.path("other.db")}\nmetrics: nowhere\n', ('metrics', 'nowhere')),
+                            (f'store: {d.path("other.db")}\nregister: {{listen: ["x"]}}\n', ('listen', 'x')), ('{', ())):
             with open(d.path('wrong.yaml'), 'w', encoding='utf-8') as f:
                 f.write(text)
             done = subprocess.run([PROGRAM, '--config', d.path('wrong.yaml')], capture_output=True, text=True, timeout=30, check=False)
