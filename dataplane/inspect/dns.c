@@ -63,7 +63,7 @@ static bool read_name(struct bytes *b, struct dns_question *out)
 		const uint8_t *label = n <= LABEL_MAX ? bytes_take(b, n) : NULL;
 
 		wire += 1 + n;
-		if (b->short_of || label == NULL || wire > WIRE_MAX)
+		if (label == NULL || wire > WIRE_MAX)
 			return false;
 		if (n == 0)
 			break;

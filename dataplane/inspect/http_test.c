@@ -186,6 +186,27 @@ static void test_preface(void **state)
 	assert_int_equal(http_request(TEXT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), &r), PARSE_BAD);
 }
 
+static void test_host_of_authority(void **state)
+{
+	static const struct {
+		const char *text;
+		int host; /* bytes; -1: none */
+	} authorities[] = {{"", -1},	{"a", 1},     {"a:", 1},       {"a:80", 1},   {"a:8/", -1},  {"a:8x", -1}, {":80", -1},
+			   {"[::1]", 5}, {"[::1]:9", 5}, {"[::1]9", -1}, {"[::1", -1}, {"[", -1}, {"a:1:2", -1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(authorities) / sizeof(authorities[0]); i++) {
+		size_t n = strlen(authorities[i].text), host = 0;
+		uint8_t *text = exact((const uint8_t *)authorities[i].text, n);
+
+		if (host_of_authority(text, n, &host) != (authorities[i].host >= 0))
+			fail_msg("\"%s\"", authorities[i].text);
+		assert_true(authorities[i].host < 0 || host == (size_t)authorities[i].host);
+		free(text);
+	}
+	assert_false(host_of_authority((const uint8_t *)"[x]", 0, &(size_t){0}));
+}
+
 static void test_host_copy(void **state)
 {
 	char out[NAME_HOST_MAX];
@@ -217,6 +238,7 @@ int main(void)
 		cmocka_unit_test(test_cases),	cmocka_unit_test(test_every_cut), cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_bad_stays_bad),
 		cmocka_unit_test(test_long_uri), cmocka_unit_test(test_too_many_lines),
 		cmocka_unit_test(test_preface), cmocka_unit_test(test_host_copy),
+		cmocka_unit_test(test_host_of_authority),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,27 @@ static void test_too_long(void **state)
 	free(p);
 }
 
+/* What is not known is not kept, whatever its other fields say. */
+static void test_only_what_is_known(void **state)
+{
+	struct kept_pool *p = kept_pool_init(malloc(kept_pool_size(1)), 1);
+	struct names n = names_missing;
+	char method[300];
+
+	(void)state;
+	n.http_method = (struct name_text){.state = NAME_MISSING, .len = 3, .text = "GET"};
+	n.sni = (struct name_text){.state = NAME_MISSING, .len = 1, .text = "a"};
+	assert_comes_back(p, &n, &names_missing);
+	n = names_missing;
+	n.http_uri = text("http://h/"); /* without its host nobody knows where that is in it */
+	assert_comes_back(p, &n, &names_missing);
+	n = names_missing;
+	memset(method, 'M', sizeof(method));
+	n.http_method = (struct name_text){.state = NAME_KNOWN, .len = sizeof(method), .text = method};
+	assert_comes_back(p, &n, &names_missing);
+	free(p);
+}
+
 static void test_slots(void **state)
 {
 	struct kept_pool *p = kept_pool_init(malloc(kept_pool_size(3)), 3);
@@ -114,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_only_what_is_known),
 		cmocka_unit_test(test_slots),
 	};
 

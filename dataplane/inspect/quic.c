@@ -134,7 +134,7 @@ static bool next_packet(struct bytes *b, struct packet *p)
 	p->dcid_len = bytes_be(b, 1);
 	p->dcid = bytes_take(b, p->dcid_len);
 	n = bytes_be(b, 1);
-	if (p->dcid_len > QUIC_CID_MAX || n > QUIC_CID_MAX || p->type == PACKET_RETRY)
+	if (p->dcid_len > QUIC_CID_MAX || n > QUIC_CID_MAX)
 		return false;
 	bytes_take(b, n); /* source connection id */
 	if (p->type == PACKET_INITIAL) {

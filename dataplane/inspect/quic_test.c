@@ -119,7 +119,7 @@ struct initial {
 	uint32_t version;
 	unsigned type; /* bits of the first byte */
 	const uint8_t *dcid;
-	unsigned dcid_len, token_len, number_len;
+	unsigned dcid_len, scid_len, token_len, number_len;
 	uint64_t number;
 };
 #define INITIAL_DEFAULT                                                                                     \
@@ -132,17 +132,20 @@ struct initial {
 static void seal(struct builder *to, const struct initial *p, const void *frames, size_t len)
 {
 	size_t start = to->n, number_at, body = len > 20 ? len : 20;
-	uint8_t plain[2048] = {0}, nonce[12], sample_mask[5];
+	static uint8_t plain[8192];
+	uint8_t nonce[12], sample_mask[5];
 	struct gcm_context_data ctx;
 	struct gcm_key_data gcm;
 	struct quic_keys k;
 
+	memset(plain, 0, sizeof(plain));
 	memcpy(plain, frames, len);
 	put_be(to, 0xc0u | p->type << 4 | (p->number_len - 1), 1);
 	put_be(to, p->version, 4);
 	put_be(to, p->dcid_len, 1);
 	put_bytes(to, p->dcid, p->dcid_len);
-	put_be(to, 0, 1);
+	put_be(to, p->scid_len, 1);
+	to->n += p->scid_len;
 	if ((p->version == QUIC_V1 && p->type == 0) || (p->version == QUIC_V2 && p->type == 1)) {
 		put_be(to, 0x4000u | p->token_len, 2);
 		to->n += p->token_len;
@@ -249,6 +252,21 @@ static void test_packet_numbers(void **state)
 	seal(&out, &p, "\1", 1);
 	assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
 	assert_int_equal(q.next_number, 501);
+	q.next_number = 257;
+	begin();
+	p.number = 250; /* late, and the low byte seems to be ahead */
+	seal(&out, &p, "\1", 1);
+	assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
+	q.next_number = 0;
+	begin();
+	p.number = 200;
+	seal(&out, &p, "\1", 1);
+	assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
+	q.next_number = (1ull << 62) - 1; /* there is none beyond */
+	begin();
+	p.number = (1ull << 62) - 256;
+	seal(&out, &p, "\1", 1);
+	assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
 }
 
 static void test_versions(void **state)
@@ -270,6 +288,86 @@ static void test_versions(void **state)
 	seal(&out, &p, "\6\0\2ab", 5);
 	assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
 	assert_int_equal(stream_prefix(&stream), 2);
+}
+
+/* The keys follow version and connection id, of any length that is allowed. */
+static void test_keys_change(void **state)
+{
+	static const uint8_t ids[2][24] = {{1, 2, 3}, {1, 2, 4}};
+	struct initial p = INITIAL_DEFAULT;
+	struct quic_state q = {0};
+
+	(void)state;
+	p.dcid_len = 8;
+	for (unsigned i = 0; i < 4; i++) {
+		begin();
+		p.dcid = ids[i % 2];
+		p.version = i < 2 ? QUIC_V1 : QUIC_V2;
+		p.type = i < 2 ? 0 : 1;
+		p.number = i;
+		seal(&out, &p, "\6\0\2ab", 5);
+		assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
+		if (i == 1) { /* the same connection id */
+			p.version = QUIC_V2;
+			p.type = 1;
+			begin();
+			seal(&out, &p, "\6\0\2ab", 5);
+			assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
+		}
+	}
+	for (unsigned n = 20; n <= 21; n++) {
+		p = INITIAL_DEFAULT;
+		p.dcid = ids[0];
+		p.dcid_len = n;
+		begin();
+		seal(&out, &p, "\1", 1);
+		assert_int_equal(feed(&q, out.b, out.n), n == 20 ? QUIC_OPENED : QUIC_NOT);
+		p.dcid_len = 8;
+		p.scid_len = n;
+		begin();
+		seal(&out, &p, "\1", 1);
+		assert_int_equal(feed(&q, out.b, out.n), n == 20 ? QUIC_OPENED : QUIC_NOT);
+	}
+}
+
+static void test_what_an_initial_may_not_say(void **state)
+{
+	struct initial p = INITIAL_DEFAULT;
+	struct quic_state q = {0};
+
+	(void)state;
+	begin();
+	seal(&out, &p, "\x08\0a", 3);
+	assert_int_equal(feed(&q, out.b, out.n), QUIC_BAD);
+	begin();
+	seal(&out, &p, "\6\0\2ab", 5);
+	p.number = 1;
+	seal(&out, &p, "\6\0\2aX", 5);
+	assert_int_equal(feed(&q, out.b, out.n), QUIC_CONFLICT);
+}
+
+static void test_too_short_to_be_sealed(void **state)
+{
+	struct quic_state q = {0};
+
+	(void)state;
+	begin();
+	put_bytes(&out, "\xc0\0\0\0\1\0\0\0\x13", 9); /* 19 bytes: not even a sample behind the number */
+	out.n += 19;
+	assert_int_equal(feed(&q, out.b, out.n), QUIC_NOT);
+}
+
+static void test_early_data_behind(void **state)
+{
+	struct initial p = INITIAL_DEFAULT;
+	struct quic_state q = {0};
+
+	(void)state;
+	begin();
+	seal(&out, &p, "\6\0\2ab", 5);
+	p.type = 1;
+	seal(&out, &p, "", 0);
+	assert_int_equal(feed(&q, out.b, out.n), QUIC_OPENED);
 }
 
 static void test_early_data_first(void **state)
@@ -297,6 +395,15 @@ static void test_long_datagram_and_ids(void **state)
 	(void)state;
 	begin();
 	assert_int_equal(feed(&q, big, sizeof(big)), QUIC_NOT);
+	memset(big, 1, sizeof(big)); /* PING */
+	for (unsigned extra = 0; extra < 2; extra++) {
+		struct initial p = INITIAL_DEFAULT;
+
+		begin();
+		seal(&out, &p, big, QUIC_DATAGRAM_MAX - 37 + extra);
+		assert_int_equal(out.n, QUIC_DATAGRAM_MAX + extra);
+		assert_int_equal(feed(&q, out.b, out.n), extra ? QUIC_NOT : QUIC_OPENED);
+	}
 	assert_int_equal(feed(&q, packet, sizeof(packet)), QUIC_NOT);
 	packet[0] = 0x80; /* without the fixed bit */
 	packet[5] = 8;
@@ -376,6 +483,10 @@ int main(void)
 		cmocka_unit_test(test_initials_of_a_datagram_are_bounded),
 		cmocka_unit_test(test_packet_numbers),
 		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_keys_change),
+		cmocka_unit_test(test_what_an_initial_may_not_say),
+		cmocka_unit_test(test_too_short_to_be_sealed),
+		cmocka_unit_test(test_early_data_behind),
 		cmocka_unit_test(test_early_data_first),
 		cmocka_unit_test(test_long_datagram_and_ids),
 		cmocka_unit_test(test_frames),

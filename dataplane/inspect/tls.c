@@ -25,7 +25,7 @@ static void read_server_name(struct bytes ext, struct tls_hello *out)
 	struct bytes list = bytes_vector(&ext, 2);
 	struct bytes host = {0};
 
-	if (ext.short_of || ext.left > 0 || list.left == 0)
+	if (ext.left > 0)
 		return;
 	while (list.left > 0) {
 		uint32_t type = bytes_be(&list, 1);
@@ -39,8 +39,7 @@ static void read_server_name(struct bytes ext, struct tls_hello *out)
 			return;
 		host = name;
 	}
-	if (host.p != NULL && !host_copy(host.p, host.left, out->sni, &out->sni_len))
-		out->sni_len = 0;
+	host_copy(host.p, host.left, out->sni, &out->sni_len);
 }
 
 /* RFC 7301 3.1. */
@@ -73,7 +72,7 @@ static bool read_extensions(struct bytes list, struct tls_hello *out)
 			return false;
 		if (type == EXT_ECH)
 			out->ech = true;
-		else if (type == EXT_ALPN && out->alpn_len == 0)
+		else if (type == EXT_ALPN)
 			read_alpn(ext, out);
 		else if (type == EXT_SERVER_NAME && names++ == 0)
 			read_server_name(ext, out);
@@ -92,7 +91,7 @@ static bool read_hello(struct bytes body, struct tls_hello *out)
 	session = bytes_vector(&body, 1);
 	suites = bytes_vector(&body, 2);
 	compression = bytes_vector(&body, 1);
-	if (body.short_of || session.left > 32 || suites.left < 2 || suites.left % 2 != 0 || compression.left == 0)
+	if (session.left > 32 || suites.left < 2 || suites.left % 2 != 0 || compression.left == 0)
 		return false;
 	if (body.left == 0)
 		return true;
@@ -144,30 +143,28 @@ enum parse tls_records_hello(const uint8_t *stream, size_t len, size_t max, stru
 	*need = 0;
 	max = max < sizeof(message) ? max : sizeof(message);
 	for (unsigned records = 0; (state = read_record_header(&b, &record)) == PARSE_DONE; records++) {
-		bool cut = b.left - RECORD_HEADER < record;
+		const uint8_t *body;
 
 		if (records == RECORDS_MAX) {
 			*need = SIZE_MAX;
 			return PARSE_MORE;
 		}
 		bytes_take(&b, RECORD_HEADER);
-		record = cut ? b.left : record;
+		record = record < b.left ? record : b.left;
+		body = bytes_take(&b, record);
 		if (n == 0) { /* as a rule all of it is in the first record: no copy */
-			state = tls_client_hello(b.p, record, out, need);
-			if (state != PARSE_MORE || cut || *need > max)
+			state = tls_client_hello(body, record, out, need);
+			if (state != PARSE_MORE)
 				return state;
 		}
-		if (record > max - n)
-			record = max - n; /* more than the message can use */
-		memcpy(message + n, bytes_take(&b, record), record);
+		record = record < max - n ? record : max - n; /* more than the message can use */
+		memcpy(message + n, body, record);
 		n += record;
 		if (n >= *need) {
 			state = tls_client_hello(message, n, out, need);
-			if (state != PARSE_MORE || *need > max)
+			if (state != PARSE_MORE)
 				return state;
 		}
-		if (cut)
-			return PARSE_MORE;
 	}
 	return state;
 }

@@ -209,6 +209,11 @@ static void test_alpn_shapes(void **state)
 	assert_int_equal(parse(h.t.b, h.t.n, &out), PARSE_DONE);
 	assert_int_equal(out.alpn_len, 33);
 	begin_hello(&h);
+	add_extension(&h, 16, "\0\3\5h2", 5);
+	end_hello(&h);
+	assert_int_equal(parse(h.t.b, h.t.n, &out), PARSE_DONE);
+	assert_int_equal(out.alpn_len, 0);
+	begin_hello(&h);
 	add_extension(&h, 16, "\0\4\5h2", 5);
 	end_hello(&h);
 	assert_int_equal(parse(h.t.b, h.t.n, &out), PARSE_DONE);
@@ -236,6 +241,47 @@ static void test_lengths_that_lie(void **state)
 				fail_msg("length at %zu %+d: DONE", offsets[i], d);
 		}
 	}
+}
+
+static void test_fields_out_of_range(void **state)
+{
+	static const struct {
+		unsigned session, suites, compression;
+		enum parse want;
+	} cases[] = {{32, 2, 1, PARSE_DONE}, {33, 2, 1, PARSE_BAD}, {0, 0, 1, PARSE_BAD}, {0, 3, 1, PARSE_BAD}, {0, 4, 0, PARSE_BAD}};
+	static const uint8_t zero[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tls_hello out;
+		struct hello h;
+
+		begin_hello(&h);
+		h.t.n = 4 + 2 + 32;
+		put_be(&h.t, cases[i].session, 1);
+		put_bytes(&h.t, zero, cases[i].session);
+		put_be(&h.t, cases[i].suites, 2);
+		put_bytes(&h.t, zero, cases[i].suites);
+		put_be(&h.t, cases[i].compression, 1);
+		put_bytes(&h.t, zero, cases[i].compression);
+		close_vector(&h.t, h.message, 3);
+		assert_int_equal(parse(h.t.b, h.t.n, &out), cases[i].want);
+	}
+}
+
+static void test_extension_longer_than_the_list(void **state)
+{
+	struct tls_hello out;
+	struct hello h;
+
+	(void)state;
+	begin_hello(&h);
+	add_name(&h, "a");
+	add_extension(&h, 0x1234, "x", 1);
+	h.t.b[h.t.n - 2] = 2;
+	end_hello(&h);
+	assert_int_equal(parse(h.t.b, h.t.n, &out), PARSE_BAD);
+	assert_int_equal(out.sni_len, 0);
 }
 
 static void test_not_a_hello(void **state)
@@ -344,6 +390,8 @@ int main(void)
 		cmocka_unit_test(test_ech),
 		cmocka_unit_test(test_alpn_shapes),
 		cmocka_unit_test(test_lengths_that_lie),
+		cmocka_unit_test(test_fields_out_of_range),
+		cmocka_unit_test(test_extension_longer_than_the_list),
 		cmocka_unit_test(test_not_a_hello),
 		cmocka_unit_test(test_records_of_every_size),
 		cmocka_unit_test(test_sixteen_kib),
