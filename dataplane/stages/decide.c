@@ -4,6 +4,7 @@
 #include "dataplane/stages/decide.h"
 
 #include "dataplane/peers.h"
+#include "dataplane/stages/ahead.h"
 #include "dataplane/stages/failover.h"
 #include "dataplane/stages/hold.h"
 #include "dataplane/stages/icmp_error.h"
@@ -325,6 +326,7 @@ unsigned stage_decide(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 {
 	unsigned kept = 0;
 
+	ahead_of_decisions(w, pkts, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 		struct denial why;
