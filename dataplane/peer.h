@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/wg/replay.h"
@@ -26,21 +27,27 @@ static_assert(sizeof(struct endpoint) == 40, "endpoint is copied as 40 bytes");
 
 enum session_state { SESSION_FREE = 0, SESSION_LIVE = 1 };
 
-/* One keypair in its slot. Owner worker writes all; `owner` is written by the handing-over worker in migrate. */
+/*
+ * One keypair in its slot. Owner worker writes all; `owner` is written by the handing-over worker in migrate. Receiving
+ * touches the first line and the one of the window's bits, sending the first and the last.
+ */
 struct session {
 	uint32_t peer;
 	uint32_t local_index; /* receiver index we gave out */
-	uint32_t remote_index;
 	uint8_t owner; /* worker that owns it now */
 	uint8_t state; /* enum session_state */
 	bool initiator; /* we began the handshake */
 	bool confirmed; /* responder: the first data packet has come */
+	uint32_t remote_index;
 	uint64_t born_ns;
-	uint64_t tx_counter; /* next nonce */
 	uint8_t rx_key[32];
+	struct wg_replay_window replay; /* `next` ends the first line */
+	uint64_t tx_counter;		/* next nonce */
 	uint8_t tx_key[32];
-	struct wg_replay_window replay;
 } __attribute__((aligned(64)));
+static_assert(offsetof(struct session, replay.bits) == 64, "what each received packet needs is one line");
+static_assert(offsetof(struct session, tx_counter) % 64 == 0, "what each sent packet changes is one line");
+static_assert(sizeof(struct session) <= 1536, "budget of a keypair");
 
 /* The way to a peer's endpoint as the kernel's tables gave it, valid for one generation of them. */
 struct outer_path {
@@ -53,21 +60,30 @@ struct outer_path {
 	uint8_t pad[5];
 };
 
-/* Worker-owned state of a peer. One writer: the owner worker. Display reads are racy by single fields. */
+/*
+ * Worker-owned state of a peer. One writer: the owner worker. Display reads are racy by single fields. A received packet
+ * touches the first two lines, a sent one the first three.
+ */
 struct peer {
-	struct session *current, *next, *previous;
+	struct session *current, *next;
 	struct endpoint endpoint;
+	uint16_t path_mtu; /* learned outer path MTU; 0: none */
+	uint8_t owner;	   /* worker, or PEER_UNOWNED; written by the handshake thread */
+	bool settled;	   /* connector session that carries flows */
+	/* line 1 */
+	struct wg_stamps stamps __attribute__((aligned(64))); /* read by the handshake thread */
+	uint64_t rx_packets, rx_bytes;
+	/* line 2 */
 	struct outer_path path;
-	struct wg_stamps stamps; /* read by the handshake thread */
-	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-	uint64_t handoffs;             /* packets of this peer that came in on another worker */
-	uint64_t handshake_asked_ns;   /* last EV_NEED_HANDSHAKE */
-	uint64_t icmp_tat_ns;          /* limits ICMP errors to this peer (GCRA) */
+	uint64_t tx_packets, tx_bytes;
+	uint64_t handshake_asked_ns; /* last EV_NEED_HANDSHAKE */
+	/* line 3: seldom */
+	struct session *previous;
+	uint64_t icmp_tat_ns;		 /* limits ICMP errors to this peer (GCRA) */
+	uint64_t handoffs;		 /* packets of this peer that came in on another worker */
 	uint64_t handoffs_mark, rx_mark; /* where the last look at them stood */
-	uint16_t path_mtu;             /* learned outer path MTU; 0: none */
-	uint8_t owner;                 /* worker, or PEER_UNOWNED; written by the handshake thread */
-	bool settled;                  /* connector session that carries flows */
 } __attribute__((aligned(64)));
+static_assert(offsetof(struct peer, path) == 128 && sizeof(struct peer) == 256, "four lines, as said above");
 
 #define PEER_UNOWNED 0xff
 

@@ -4,6 +4,7 @@
 
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct settings_record default_settings = {
 	.mtu = 1280,
@@ -20,6 +21,14 @@ static const struct settings_record default_settings = {
 	.outer_dscp = 0,
 	.handshake_max_queue = 1024,
 };
+
+void *record_alloc(size_t size)
+{
+	size_t rounded = (size + 63) & ~(size_t)63;
+	void *record = aligned_alloc(64, rounded);
+
+	return record ? memset(record, 0, rounded) : NULL;
+}
 
 static void free_array(const void **array, uint32_t n, size_t wipe)
 {

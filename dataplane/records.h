@@ -7,6 +7,7 @@
 #ifndef DATAPLANE_RECORDS_H
 #define DATAPLANE_RECORDS_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +69,8 @@ struct client_record {
 	char email[RECORD_NAME_LEN];
 };
 
+static_assert(offsetof(struct client_record, id) <= 64, "what packets need is on the first line");
+
 struct connector_record {
 	uint32_t index;
 	uint32_t account;
@@ -118,6 +121,7 @@ struct route_record {
 	uint32_t tunnel; /* tunnel index; RECORD_NONE: no route has the index */
 	uint32_t born;   /* number of the route; never repeats within a run; 0: none */
 };
+static_assert(offsetof(struct peer_record, public_key) <= 64, "what packets need is on the first line");
 
 struct settings_record {
 	uint16_t mtu;
@@ -146,6 +150,12 @@ struct records {
 	uint64_t *routes; /* [max_routes]: struct route_record as one word; by the route table's next hop */
 	const struct settings_record *settings; /* never NULL after records_create */
 };
+
+/*
+ * Zeroed memory for one record, on a line of its own: what packets need of a client or peer is its first 64 bytes. NULL
+ * when there is none; free() frees it.
+ */
+void *record_alloc(size_t size);
 
 /* Allocates the arrays, all NULL, with default settings. NULL when memory is short. Control thread. */
 struct records *records_create(uint32_t accounts, uint32_t vnets, uint32_t tunnels, uint32_t clients,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The bench's edge: made, run, undone.
+#include "dataplane/stages/turn_clock.h"
 #include "pktgen/bench_bed.h"
 
 #include <stdio.h>
@@ -150,9 +151,18 @@ void bench_bed_destroy(struct bench_bed *bb)
 
 void bench_run_worker(struct bench_bed *bb, unsigned worker)
 {
+	struct worker *w = bb->bed->edge.workers[worker];
+	struct turn_clock clock;
+
 	bb->port->queues[worker].n_turns = 0;
 	atomic_store(&bb->bed->edge.stop, false);
-	worker_run(bb->bed->edge.workers[worker]);
+	rte_rcu_qsbr_thread_register(bb->bed->edge.qsbr, worker);
+	rte_rcu_qsbr_thread_online(bb->bed->edge.qsbr, worker);
+	turn_clock_init(&clock);
+	while (!atomic_load_explicit(&bb->bed->edge.stop, memory_order_relaxed))
+		worker_counted_turn(w, &clock);
+	rte_rcu_qsbr_thread_offline(bb->bed->edge.qsbr, worker);
+	rte_rcu_qsbr_thread_unregister(bb->bed->edge.qsbr, worker);
 }
 
 void bench_drain(struct bench_bed *bb, unsigned worker)
@@ -161,6 +171,8 @@ void bench_drain(struct bench_bed *bb, unsigned worker)
 
 	rte_pktmbuf_free_bulk(q->out, q->n_out);
 	q->n_in = q->next = q->n_out = 0;
+	while (flow_log_pump(bb->bed->edge.flow_log) > 0)
+		; /* the writer's work: off the clock, on a core of its own where an edge runs */
 }
 
 void bench_set_default(struct bench_bed *bb, bool allow)

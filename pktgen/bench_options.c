@@ -57,7 +57,7 @@ static void help(void)
 	       "  --json FILE     write all rows\n"
 	       "  --svg FILE      draw them (gnuplot)\n"
 	       "  --core N        run on this core\n"
-	       "  --stages        show the cycles of each stage, averages of all repetitions\n"
+	       "  --stages        show the cycles of each stage in the best repetition\n"
 	       "  --quick         end within 60 s\n",
 	       MIN_SIZE, MAX_SIZE);
 }

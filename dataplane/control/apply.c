@@ -67,7 +67,7 @@ uint32_t apply_generation(struct apply *a)
 
 void *apply_copy(const void *record, size_t size)
 {
-	void *copy = malloc(size);
+	void *copy = record_alloc(size);
 
 	if (copy)
 		memcpy(copy, record, size);

@@ -212,7 +212,7 @@ static int put_client(struct apply *a, struct client_record *c, struct peer_set 
 
 int client_put(struct apply *a, struct row *row, const json_t *json, struct row_error *e)
 {
-	struct client_record *c = calloc(1, sizeof(*c));
+	struct client_record *c = record_alloc(sizeof(*c));
 	struct peer_record model = {0};
 	struct peer_set set = {.kind = PEER_CLIENT};
 	bool fresh = false;

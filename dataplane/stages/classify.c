@@ -14,15 +14,15 @@
 enum classify_outcome { CLASSIFY_DATA, CLASSIFY_HANDSHAKE, CLASSIFY_DROP };
 
 /* A fragment has no port to go by: its address alone decides. */
-static bool listens_on(const struct edge_config *cfg, const struct endpoint *source, bool any_port)
+static bool listens_on(const struct edge_config *cfg, const struct outer_headers *h, bool any_port)
 {
 	static const uint8_t any[16];
 
 	for (unsigned i = 0; i < cfg->n_listen; i++) {
 		const struct listen_address *l = &cfg->listen[i];
 
-		if (l->family == source->family && (any_port || htobe16(l->port) == source->local_port_be) &&
-		    (memcmp(l->address, any, 16) == 0 || memcmp(l->address, source->local, 16) == 0))
+		if (l->family == h->family && (any_port || htobe16(l->port) == h->dst_port_be16) &&
+		    (memcmp(l->address, any, 16) == 0 || memcmp(l->address, h->dst, 16) == 0))
 			return true;
 	}
 	return false;
@@ -30,12 +30,15 @@ static bool listens_on(const struct edge_config *cfg, const struct endpoint *sou
 
 static void note_source(struct pkt_meta *meta, const struct outer_headers *h)
 {
-	memset(&meta->source, 0, sizeof(meta->source));
-	meta->source.family = h->family;
+	/* whole words at once: the replay stage compares words, and one written in pieces would have to wait */
+	uint64_t tail = h->src_port_be16 | (uint64_t)h->dst_port_be16 << 16 | (uint64_t)h->family << 32;
+
+	static_assert(offsetof(struct endpoint, remote_port_be) == 32 && offsetof(struct endpoint, local_port_be) == 34 &&
+			      offsetof(struct endpoint, family) == 36 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+		      "the last word is made as a number");
 	memcpy(meta->source.remote, h->src, 16);
 	memcpy(meta->source.local, h->dst, 16);
-	meta->source.remote_port_be = h->src_port_be16;
-	meta->source.local_port_be = h->dst_port_be16;
+	memcpy((uint8_t *)&meta->source + 32, &tail, 8);
 	meta->ecn = h->tos & 3;
 }
 
@@ -55,7 +58,7 @@ static enum classify_outcome classify(struct worker *w, struct rte_mbuf *m, enum
 	if (parsed == OUTER_PARSE_OTHER)
 		return CLASSIFY_DROP;
 	note_source(meta, &h);
-	if (!listens_on(&w->edge->config, &meta->source, parsed == OUTER_PARSE_FRAGMENT))
+	if (!listens_on(&w->edge->config, &h, parsed == OUTER_PARSE_FRAGMENT))
 		return CLASSIFY_DROP;
 	verdict = outer_judge(parsed, &h);
 	switch (verdict) {

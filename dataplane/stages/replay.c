@@ -22,9 +22,19 @@ static void confirm(struct worker *w, struct peer *peer, struct session *s)
 	worker_event(w, EV_CONFIRMED, s->peer, NULL, s->local_index);
 }
 
+static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+	uint64_t x[5], y[5];
+
+	static_assert(sizeof(x) == sizeof(*a), "all of it is compared");
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+}
+
 static void roam(struct worker *w, struct peer *peer, const struct pkt_meta *meta)
 {
-	if (memcmp(&peer->endpoint, &meta->source, sizeof(peer->endpoint)) == 0)
+	if (same_endpoint(&peer->endpoint, &meta->source))
 		return;
 	peer->endpoint = meta->source;
 	peer->path.generation = 0;

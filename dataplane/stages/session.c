@@ -37,17 +37,42 @@ static enum drop_reason refuse(const struct worker *w, const struct session *s, 
 	return DROP_REASON_COUNT;
 }
 
+/* Sessions of all packets, on their way into the cache with all that the next stages need of them and their peers. */
+static void fetch(const struct edge *edge, struct rte_mbuf **pkts, unsigned n, struct session *sessions[BURST_MAX])
+{
+	const struct records *records = edge->records;
+
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *message = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
+		struct session *s = find(edge, wg_data_receiver(message));
+
+		sessions[i] = s;
+		if (s == NULL)
+			continue;
+		__builtin_prefetch(s, 1);
+		__builtin_prefetch(&s->replay.bits[wg_data_counter(message) / 64 % (WG_REPLAY_WINDOW / 64)], 1);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t peer = sessions[i] == NULL ? RECORD_NONE : sessions[i]->peer;
+
+		if (peer >= edge->config.cap_peers || peer >= records->max_peers)
+			continue;
+		__builtin_prefetch(&records->peers[peer]);
+		__builtin_prefetch(&edge->peers[peer], 1);
+		__builtin_prefetch(&edge->peers[peer].stamps, 1);
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (sessions[i] != NULL)
+			__builtin_prefetch(peer_record_get(records, sessions[i]->peer));
+}
+
 unsigned stage_session(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 {
 	struct edge *edge = w->edge;
 	struct session *sessions[BURST_MAX];
 	unsigned kept = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		sessions[i] = find(edge, wg_data_receiver(rte_pktmbuf_mtod(pkts[i], const uint8_t *)));
-		if (sessions[i] != NULL)
-			__builtin_prefetch(sessions[i]);
-	}
+	fetch(edge, pkts, n, sessions);
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *message = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 		struct pkt_meta *meta = pkt_meta(pkts[i]);
@@ -74,7 +99,6 @@ unsigned stage_session(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 			worker_drop(w, pkts[i], reason);
 			continue;
 		}
-		__builtin_prefetch(&edge->peers[s->peer]);
 		pkts[kept++] = pkts[i];
 	}
 	return kept;

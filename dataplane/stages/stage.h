@@ -197,6 +197,9 @@ void stage_tx(struct worker *w);
 
 /* One turn of the loop; how much there was to do. For worker_run, tests and the bench. */
 unsigned worker_turn(struct worker *w);
+/* The same with all that worker_run does around it: counted, its time taken, a quiescent state at its end. */
+struct turn_clock;
+unsigned worker_counted_turn(struct worker *w, struct turn_clock *clock);
 /* Runs what is on the out list through encrypt and outer until the list is empty. */
 void worker_run_out(struct worker *w);
 /* Handles up to a burst of messages of the inbox; how many. */

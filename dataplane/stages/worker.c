@@ -263,6 +263,23 @@ static void worker_sleep(struct worker *w)
 		return; /* nothing to drain */
 }
 
+unsigned worker_counted_turn(struct worker *w, struct turn_clock *clock)
+{
+	uint64_t begin = rte_rdtsc(), end;
+	unsigned work = worker_turn(w);
+
+	end = rte_rdtsc();
+	w->counters.loops++;
+	if (work > 0)
+		w->counters.busy_cycles += end - begin;
+	if (atomic_load_explicit(&w->reset_turns, memory_order_relaxed) &&
+	    atomic_exchange_explicit(&w->reset_turns, false, memory_order_relaxed))
+		turn_clock_reset(clock, &w->counters);
+	turn_clock_measure(clock, begin, end, &w->counters);
+	rte_rcu_qsbr_quiescent(w->edge->qsbr, w->id);
+	return work;
+}
+
 int worker_run(void *arg)
 {
 	struct worker *w = arg;
@@ -273,16 +290,8 @@ int worker_run(void *arg)
 	rte_rcu_qsbr_thread_online(w->edge->qsbr, w->id);
 	turn_clock_init(&clock);
 	while (!atomic_load_explicit(&w->edge->stop, memory_order_relaxed)) {
-		uint64_t begin = rte_rdtsc();
-		unsigned work = worker_turn(w);
+		unsigned work = worker_counted_turn(w, &clock);
 
-		w->counters.loops++;
-		if (work > 0)
-			w->counters.busy_cycles += rte_rdtsc() - begin;
-		if (atomic_exchange_explicit(&w->reset_turns, false, memory_order_relaxed))
-			turn_clock_reset(&clock, &w->counters);
-		turn_clock_measure(&clock, begin, rte_rdtsc(), &w->counters);
-		rte_rcu_qsbr_quiescent(w->edge->qsbr, w->id);
 		idle = work > 0 ? 0 : idle + 1;
 		if (idle > IDLE_TURNS && !w->edge->config.busy_poll) {
 			worker_sleep(w);

@@ -106,10 +106,29 @@ static void need(bool ok, const char *what)
 	abort();
 }
 
-static int advise(const struct rte_memseg_list *list, void *arg)
+/*
+ * Puts anonymous memory, which may have transparent huge pages, in the place of the memfd that DPDK takes where none are
+ * reserved; what lies in it already moves along. What cannot be had is left as it is.
+ */
+static int use_huge_pages(const struct rte_memseg_list *list, void *arg)
 {
+	size_t page = 4096, pages = list->len / page;
+	unsigned char *resident = malloc(pages);
+	uint8_t *base = list->base_va, *fresh;
+
 	(void)arg;
-	return madvise(list->base_va, list->len, MADV_HUGEPAGE) == 0 ? 0 : -1;
+	fresh = mmap(NULL, list->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (resident == NULL || fresh == MAP_FAILED || mincore(base, list->len, resident) != 0) {
+		free(resident);
+		return 0;
+	}
+	for (size_t i = 0; i < pages; i++)
+		if (resident[i] & 1)
+			memcpy(fresh + i * page, base + i * page, page);
+	need(mremap(fresh, list->len, list->len, MREMAP_MAYMOVE | MREMAP_FIXED, base) == base, "anonymous memory");
+	madvise(base, list->len, MADV_HUGEPAGE);
+	free(resident);
+	return 0;
 }
 
 static void start_dpdk(const struct testbed_size *size)
@@ -128,13 +147,13 @@ static void start_dpdk(const struct testbed_size *size)
 	if (!started)
 		need(rte_eal_init(sizeof(args) / sizeof(args[0]), args) >= 0, "EAL");
 	if (!started && size->huge_pages)
-		need(rte_memseg_list_walk(advise, NULL) == 0, "huge pages");
+		need(rte_memseg_list_walk(use_huge_pages, NULL) == 0, "huge pages");
 	started = true;
 }
 
 static void *record(size_t size)
 {
-	void *r = calloc(1, size);
+	void *r = record_alloc(size);
 
 	need(r != NULL, "record");
 	return r;

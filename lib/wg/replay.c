@@ -19,7 +19,7 @@ static void clear_range(struct wg_replay_window *window, uint64_t from, uint64_t
 	}
 }
 
-bool wg_replay_accept(struct wg_replay_window *window, uint64_t counter)
+bool wg_replay_accept_any(struct wg_replay_window *window, uint64_t counter)
 {
 	if (!wg_replay_check(window, counter))
 		return false;

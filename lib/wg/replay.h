@@ -32,10 +32,20 @@ static inline bool wg_replay_check(const struct wg_replay_window *window, uint64
 	return !(window->bits[counter / 64 % (WG_REPLAY_WINDOW / 64)] >> (counter % 64) & 1);
 }
 
+/* wg_replay_accept for a counter that is not the next one. */
+bool wg_replay_accept_any(struct wg_replay_window *window, uint64_t counter);
+
 /*
  * Takes a counter: true once for each, false when it was seen, is older than the window, or reached
  * Reject-After-Messages.
  */
-bool wg_replay_accept(struct wg_replay_window *window, uint64_t counter);
+static inline bool wg_replay_accept(struct wg_replay_window *window, uint64_t counter)
+{
+	if (counter != window->next || counter >= WG_REJECT_AFTER_MESSAGES)
+		return wg_replay_accept_any(window, counter);
+	window->next = counter + 1;
+	window->bits[counter / 64 % (WG_REPLAY_WINDOW / 64)] |= UINT64_C(1) << (counter % 64);
+	return true;
+}
 
 #endif
