@@ -58,18 +58,18 @@ struct client_record {
 	uint32_t vnet;
 	uint32_t generation; /* changes with each change of this client */
 	uint32_t identity;   /* of edge->policy: who this is, with the posture that holds now */
-	uint64_t rate_pps, rate_bps; /* each direction, inner packets and bits; 0: no limit */
 	bool enabled;
 	bool has_v4, has_v6;
-	uint8_t v4[4];
-	uint8_t v6[16];
 	uint32_t peers[CLIENT_MAX_KEYS]; /* peer indexes, RECORD_NONE where absent */
+	uint64_t rate_pps, rate_bps; /* each direction, inner packets and bits; 0: no limit */
+	uint8_t v4[4];
+	uint8_t v6[16]; /* from here on for what is new or shown, not for each packet */
 	char id[RECORD_ID_LEN];
 	char name[RECORD_NAME_LEN];
 	char email[RECORD_NAME_LEN];
 };
 
-static_assert(offsetof(struct client_record, id) <= 64, "what packets need is on the first line");
+static_assert(offsetof(struct client_record, v6) <= 64, "what packets need is on the first line");
 
 struct connector_record {
 	uint32_t index;

@@ -94,7 +94,7 @@ static int read_rule(struct apply *a, const json_t *json, struct rule_entry *r, 
 	static const enum expr_scheme schemes[] = {EXPR_L4, EXPR_HTTP, EXPR_DNS};
 	const json_t *settings = json_object_get(json, "rule_settings");
 	const char *answer = json_string_value(json_object_get(settings, "answer"));
-	unsigned filter, action;
+	unsigned filter = 0, action = 0;
 
 	if (row_text(json, "id", r->id, sizeof(r->id), e) ||
 	    apply_reference(a, TABLE_accounts, json, "account_id", &r->account, e) ||
