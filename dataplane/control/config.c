@@ -360,11 +360,28 @@ static int check_workers(const struct check *c)
 	return 0;
 }
 
+/* The flow table's slots are found by a mask. */
+static int check_flows(const struct check *c, int64_t flows)
+{
+	int64_t above = 16;
+
+	while (above < flows)
+		above *= 2;
+	if (above == flows)
+		return 0;
+	if (above == 16)
+		return FAIL(c, "capacities", "capacities.flows %lld: at least 16, and a power of two", (long long)flows);
+	return FAIL(c, "capacities", "capacities.flows %lld: not a power of two; %lld and %lld are", (long long)flows,
+		    (long long)above / 2, (long long)above);
+}
+
 static int check_numbers(const struct check *c)
 {
 	struct edge_config *out = &c->setup->config;
 	const struct raw_caps *caps = &c->raw->caps;
 
+	if (check_flows(c, caps->flows))
+		return -EINVAL;
 	out->edge_number_bits = (unsigned)c->raw->edge_id_bits;
 	out->edge_number = (unsigned)c->raw->edge_number;
 	if (out->edge_number >= 1u << out->edge_number_bits)

@@ -103,7 +103,7 @@ static void test_full(void **state)
 		 "ctrl-socket: /tmp/c\nsocket: /tmp/e\nstate-dir: /tmp/s\nmetrics: off\nhuge-pages: off\n"
 		 "memory-mb: 512\nedge-id-bits: 4\nedge-number: 15\npoll: busy\n"
 		 "groups: {write: adm, read: users}\nlog-level: debug\n"
-		 "capacities: {peers: 10, sessions: 20, flows: 30, vnets: 4, routes: 50, mbufs: 6000, accounts: 7,\n"
+		 "capacities: {peers: 10, sessions: 20, flows: 32, vnets: 4, routes: 50, mbufs: 6000, accounts: 7,\n"
 		 "  tunnels: 8, clients: 9, connectors: 11, rules: 12}\n"
 		 "flow-log: {file: /tmp/f.log, max-size: 1m, keep: 0}\n");
 	if (edge_setup_load(yaml, &s, err, sizeof(err)))
@@ -175,6 +175,8 @@ static const struct {
 	/* 31 */ {MIN "flow-log: {path: /x}\n", "unknown key 'path'"},
 	/* 32 */ {MIN "flow-log: {file: flows.log}\n", "neither an absolute path nor 'off'"},
 	/* 33 */ {MIN "flow-log: {max-size: 1k}\n", "max-size"},
+	/* 34 */ {MIN "capacities: {flows: 1000}\n", "capacities.flows 1000: not a power of two; 512 and 1024 are"},
+	/* 35 */ {MIN "capacities: {flows: 8}\n", "at least 16"},
 };
 
 static void test_flow_log(void **state)

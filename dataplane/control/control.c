@@ -15,6 +15,7 @@
 
 #include "dataplane/control/metrics.h"
 #include "dataplane/control/operators.h"
+#include "dataplane/control/reread.h"
 #include "dataplane/control/runtime.h"
 #include "dataplane/control/state.h"
 #include "dataplane/control/sync.h"
@@ -39,21 +40,6 @@ int64_t control_unix_s(void)
 	return (int64_t)time(NULL);
 }
 
-/* SIGHUP: the log level. Keys and everything else are read at start alone. */
-static void reread(struct control *c)
-{
-	static struct edge_setup fresh;
-	char err[512];
-
-	if (edge_setup_load(c->config_path, &fresh, err, sizeof(err))) {
-		log_error("SIGHUP: %s; going on as before", err);
-		return;
-	}
-	edge_setup_wipe(&fresh);
-	log_set_level(fresh.log_level);
-	log_info("SIGHUP: log level is %s; other keys take effect at the next start", log_level_name(fresh.log_level));
-}
-
 static void on_signal(void *arg, uint32_t events)
 {
 	struct control *c = arg;
@@ -62,7 +48,7 @@ static void on_signal(void *arg, uint32_t events)
 	(void)events;
 	while (read(c->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
-			reread(c);
+			reread(c->config_path, c->edge, c->net);
 		} else {
 			log_info("stopping: %s", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
 			loop_stop(c->loop);

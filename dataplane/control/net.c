@@ -323,6 +323,11 @@ unsigned net_endpoints_version(const struct net *net)
 	return net->version;
 }
 
+void net_endpoints_changed(struct net *net)
+{
+	net->version++;
+}
+
 size_t net_steered(const struct net *net)
 {
 	return net->n_endpoints;

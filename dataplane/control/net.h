@@ -44,6 +44,9 @@ size_t net_endpoints(const struct net *net, char out[][IP_ENDPOINT_TEXT + 32], s
 /* Grows whenever what net_endpoints gives may have changed. */
 unsigned net_endpoints_version(const struct net *net);
 
+/* config.advertise is another one: it is told again. */
+void net_endpoints_changed(struct net *net);
+
 /* How many (local address, port) pairs are steered now. */
 size_t net_steered(const struct net *net);
 

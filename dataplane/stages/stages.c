@@ -11,28 +11,6 @@
 #include "dataplane/handshake.h"
 #include "dataplane/stages/look.h"
 
-static const char *const stage_names[STAGE_COUNT] = {
-#define STAGE(name, text) #name,
-	WORKER_STAGES(STAGE)
-#undef STAGE
-};
-
-static const char *const stage_texts[STAGE_COUNT] = {
-#define STAGE(name, text) text,
-	WORKER_STAGES(STAGE)
-#undef STAGE
-};
-
-const char *worker_stage_name(unsigned stage)
-{
-	return stage < STAGE_COUNT ? stage_names[stage] : NULL;
-}
-
-const char *worker_stage_text(unsigned stage)
-{
-	return stage < STAGE_COUNT ? stage_texts[stage] : NULL;
-}
-
 void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 {
 	if (__builtin_expect(w->tap != NULL, 0))
