@@ -5,6 +5,7 @@
 
 #include "dataplane/stages/icmp_error.h"
 #include "dataplane/stages/inner.h"
+#include "dataplane/stages/tcp_reset.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,5 +32,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (info.family == 4 && inner_parse(copy, info.length, &info) != INNER_OK)
 		abort(); /* the checksum must have been kept right */
 	free(copy);
+	/* a reset is a good packet, and calls for none itself */
+	for (unsigned to_sender = 0; to_sender < 2; to_sender++) {
+		uint8_t reset[TCP_RESET_MAX_BYTES];
+		unsigned n = tcp_reset_build(data, (unsigned)size, to_sender, reset);
+		struct inner_info r;
+
+		if (n > 0 && (inner_parse(reset, n, &r) != INNER_OK || r.proto != INNER_TCP || tcp_reset_build(reset, n, true, reset) != 0))
+			abort();
+	}
 	return 0;
 }

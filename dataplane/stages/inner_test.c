@@ -11,6 +11,7 @@
 
 #include "dataplane/stages/icmp_error.h"
 #include "dataplane/stages/inner.h"
+#include "dataplane/stages/tcp_reset.h"
 
 static void put16(uint8_t *p, unsigned v)
 {
@@ -415,12 +416,97 @@ static void quotes(void **state)
 	assert_false(inner_parse_quote(p, len - 1, 6, &info));
 }
 
+/* RFC 9293 3.10.7.1: what is acknowledged, what is not answered, in IPv6 and behind options too. */
+static void resets(void **state)
+{
+	uint8_t p[128], out[TCP_RESET_MAX_BYTES];
+	unsigned len = make6(p, INNER_TCP, 20 + 12);
+
+	(void)state;
+	memcpy(p + 44, "\xff\xff\xff\xfe\0\0\0\x07", 8); /* the sequence number wraps */
+	p[52] = 0x50;
+	p[53] = 0x02;
+	assert_int_equal(tcp_reset_build(p, len, true, out), 60);
+	assert_memory_equal(out + 8, p + 24, 16);
+	assert_memory_equal(out + 24, p + 8, 16);
+	assert_memory_equal(out + 40, p + 42, 2);
+	assert_memory_equal(out + 42, p + 40, 2);
+	assert_memory_equal(out + 44, "\0\0\0\0\0\0\0\x0b", 8); /* 12 bytes and the SYN */
+	assert_int_equal(out[53], 0x14);
+	assert_int_equal(inner_l4_checksum(6, out + 8, out + 24, INNER_TCP, out + 40, 20), 0);
+	p[52] = 0x80; /* twelve of those bytes are options */
+	assert_int_equal(tcp_reset_build(p, len, true, out), 60);
+	assert_memory_equal(out + 48, "\xff\xff\xff\xff", 4);
+	p[53] = 0x11; /* FIN, ACK: to the other side in the sender's name */
+	assert_int_equal(tcp_reset_build(p, len, false, out), 60);
+	assert_memory_equal(out + 8, p + 8, 32);
+	assert_memory_equal(out + 40, p + 40, 12);
+	assert_int_equal(out[53], 0x14);
+	p[53] = 0x14;
+	assert_int_equal(tcp_reset_build(p, len, true, out), 0); /* a reset is not answered */
+	p[53] = 0x02;
+	p[52] = 0x90; /* a header longer than the segment */
+	assert_int_equal(tcp_reset_build(p, len, true, out), 0);
+	p[52] = 0x50;
+	assert_int_equal(tcp_reset_build(p, len - 1, true, out), 0);
+	len = make6(p, INNER_UDP, 20);
+	assert_int_equal(tcp_reset_build(p, len, true, out), 0);
+	len = make4(p, INNER_TCP, 24);
+	put16(p + 6, 0x2000); /* a first fragment: how long the segment is nobody knows */
+	fix4(p);
+	assert_int_equal(tcp_reset_build(p, len, true, out), 0);
+}
+
+/* What a fragment carries, and what it cannot. */
+static void fragment_ranges(void **state)
+{
+	uint8_t p[128];
+	struct inner_info info;
+	unsigned len = make4(p, INNER_UDP, 24);
+
+	(void)state;
+	put16(p + 6, 0x2000 | 100 / 4);
+	fix4(p);
+	assert_int_equal(inner_parse(p, len, &info), INNER_OK);
+	assert_true(info.more_fragments && info.later_fragment);
+	assert_int_equal(info.fragment_from, 200);
+	assert_int_equal(info.fragment_to, 224);
+	len = make4(p, INNER_UDP, 20); /* not the last, and not whole units of 8 */
+	put16(p + 6, 0x2000 | 25);
+	fix4(p);
+	assert_int_equal(inner_parse(p, len, &info), INNER_MALFORMED);
+	put16(p + 6, 25);
+	fix4(p);
+	assert_int_equal(inner_parse(p, len, &info), INNER_OK); /* the last may */
+	len = make4(p, INNER_UDP, 0); /* nothing in it */
+	put16(p + 6, 25);
+	fix4(p);
+	assert_int_equal(inner_parse(p, len, &info), INNER_MALFORMED);
+	len = make4(p, INNER_UDP, 16); /* past the longest datagram */
+	put16(p + 6, 0x1fff);
+	fix4(p);
+	assert_int_equal(inner_parse(p, len, &info), INNER_MALFORMED);
+	len = make4(p, INNER_UDP, 7);
+	put16(p + 6, 0x1fff);
+	fix4(p);
+	assert_int_equal(inner_parse(p, len, &info), INNER_OK);
+	len = make6(p, 44, 8 + 16);
+	memcpy(p + 40, "\x11\0\0\x09\0\0\0\1", 8); /* offset 8, more */
+	assert_int_equal(inner_parse(p, len, &info), INNER_OK);
+	assert_int_equal(info.fragment_from, 8);
+	assert_int_equal(info.fragment_to, 24);
+	len = make6(p, 44, 8 + 15);
+	memcpy(p + 40, "\x11\0\0\x09\0\0\0\1", 8);
+	assert_int_equal(inner_parse(p, len, &info), INNER_MALFORMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ipv4_good), cmocka_unit_test(ipv4_bad), cmocka_unit_test(ipv6_good_and_bad),
 		cmocka_unit_test(truncations), cmocka_unit_test(martians), cmocka_unit_test(ecn),
 		cmocka_unit_test(ttl), cmocka_unit_test(icmp_errors), cmocka_unit_test(quotes),
+		cmocka_unit_test(resets), cmocka_unit_test(fragment_ranges),
 	};
 
 	return cmocka_run_group_tests_name("inner", tests, NULL, NULL);

@@ -164,6 +164,9 @@ def test_one_group_passes_and_another_is_refused_by_name(lab, engineers_only):
     assert m.drops == {'policy_block': 2} and m.forwarded == 0
     row = min(flows(lab, 'client2', dst=V4, dport=80), key=lambda r: r['age_s'])
     assert (row['verdict'], row['rule']) == ('block', 'nobody else')
+    hits = {h['rule']: h for h in lab.ctl('show', 'hits', '--by', 'rule')['hits']}
+    assert hits['nobody else']['packets_blocked'] == 2 and hits['nobody else']['flows_allowed'] == 0, hits
+    assert hits['engineers only']['flows_allowed'] == 2 and hits['engineers only']['packets_blocked'] == 0, hits
     lab.wait('the refusal is logged', lambda: logged(lab, event='blocked', client='client2', rule='nobody else', verdict='block'))
     assert fetch(lab, 'client1')[1] == '200' and flows(lab, 'client1', dst=V4, dport=22) == []
     assert lab.sh('client1', 'curl', '-s', '-m', '3', f'http://{V4}:7/', check=False) == '', 'another port is nobody\'s'
