@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,9 @@
 
 #include "lib/log.h"
 
-enum { SOCKET_BUFFER_BYTES = 4 * 1024 * 1024 };
+enum {
+	SOCKET_BUFFER_BYTES = 4 * 1024 * 1024,
+};
 
 bool session_room_init(struct session_room *room, char *err, size_t err_len)
 {
@@ -318,7 +321,39 @@ void session_send(struct session *s, const uint8_t *packet, uint32_t length, uin
 		session_flush(s, now_ns);
 }
 
-static void send_burst(struct session *s, struct iovec *iov, unsigned n)
+unsigned session_segments(const struct iovec *iov, unsigned n)
+{
+	size_t bytes = iov[0].iov_len;
+	unsigned run = 1;
+
+	while (run < n && run < SESSION_SEGMENTS_MAX && iov[run].iov_len == iov[0].iov_len &&
+	       bytes + iov[run].iov_len <= SESSION_SEGMENTED_MAX_BYTES)
+		bytes += iov[run++].iov_len;
+	if (run > 1 && run < n && run < SESSION_SEGMENTS_MAX && iov[run].iov_len < iov[0].iov_len &&
+	    bytes + iov[run].iov_len <= SESSION_SEGMENTED_MAX_BYTES)
+		run++;
+	return run;
+}
+
+/* One pass through the kernel for a whole run. False: the kernel or the path cannot. */
+static bool send_segmented(struct session *s, struct iovec *iov, unsigned n)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(uint16_t))];
+	} control = {.bytes = {0}};
+	struct msghdr msg = {
+		.msg_iov = iov, .msg_iovlen = n, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	uint16_t segment = (uint16_t)iov[0].iov_len;
+
+	control.header.cmsg_level = SOL_UDP;
+	control.header.cmsg_type = UDP_SEGMENT;
+	control.header.cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(&control.header), &segment, sizeof(segment));
+	return sendmsg(s->fd, &msg, MSG_DONTWAIT) >= 0;
+}
+
+static void send_one_by_one(struct session *s, struct iovec *iov, unsigned n)
 {
 	struct mmsghdr msgs[SESSION_BURST];
 	unsigned done = 0;
@@ -338,6 +373,25 @@ static void send_burst(struct session *s, struct iovec *iov, unsigned n)
 		s->counters.tx_dropped++;
 		done++; /* the one that failed: EAGAIN, EMSGSIZE, or an ICMP error of an earlier one */
 	}
+}
+
+static void send_burst(struct session *s, struct iovec *iov, unsigned n)
+{
+	while (n && !s->room->no_segments) {
+		unsigned run = session_segments(iov, n);
+
+		if (run == 1)
+			break; /* mixed lengths: the rest in one sendmmsg() */
+		if (!send_segmented(s, iov, run)) {
+			/* EIO: no checksum offload, and an older kernel */
+			s->room->no_segments = errno == EIO || errno == EOPNOTSUPP;
+			break;
+		}
+		iov += run;
+		n -= run;
+	}
+	if (n)
+		send_one_by_one(s, iov, n);
 }
 
 void session_flush(struct session *s, uint64_t now_ns)

@@ -16,7 +16,15 @@
 #define SESSION_INNER_MAX_BYTES 9216
 #define SESSION_DATAGRAM_MAX_BYTES (SESSION_INNER_MAX_BYTES + WG_DATA_OVERHEAD_BYTES + WG_PADDING_BYTES)
 
+#define SESSION_SEGMENTS_MAX 64		  /* of one segmented send (UDP_MAX_SEGMENTS of older kernels) */
+#define SESSION_SEGMENTED_MAX_BYTES 65000 /* of an IP datagram, less headers */
+
+struct iovec;
 struct session;
+
+/* How many of the datagrams from iov on (n ≥ 1) one call can send: of equal lengths, but the last may be shorter (UDP_SEGMENT
+ * of udp(7)). Pure. */
+unsigned session_segments(const struct iovec *iov, unsigned n);
 
 struct session_events {
 	void *arg;
@@ -31,6 +39,7 @@ struct session_events {
 /* Shared by the sessions of a process: buffers of one burst. */
 struct session_room {
 	struct aead *aead;
+	bool no_segments; /* the kernel refused UDP_SEGMENT once: never again */
 	uint8_t *rx; /* SESSION_BURST datagrams of SESSION_DATAGRAM_MAX_BYTES */
 };
 
