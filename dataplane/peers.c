@@ -12,6 +12,11 @@ uint32_t peers_of_client(const struct edge *edge, const struct client_record *cl
 	uint32_t best = RECORD_NONE;
 	uint64_t best_ns = 0;
 
+	if (client->peers[1] == RECORD_NONE) /* the usual case: one key, nothing to compare */
+		return client->peers[0] != RECORD_NONE &&
+				       __atomic_load_n(&edge->peers[client->peers[0]].owner, __ATOMIC_RELAXED) != PEER_UNOWNED
+			       ? client->peers[0]
+			       : RECORD_NONE;
 	for (unsigned i = 0; i < CLIENT_MAX_KEYS; i++) {
 		uint32_t p = client->peers[i];
 

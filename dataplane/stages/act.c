@@ -80,14 +80,34 @@ static bool fit(struct worker *w, struct rte_mbuf *m, unsigned mtu)
 	return false;
 }
 
+/* The other side of each packet, what this stage and the next two need of it on its way into the cache. */
+static void find_other_sides(struct worker *w, struct rte_mbuf **pkts, unsigned n)
+{
+	const struct records *records = w->edge->records;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct pkt_meta *meta = pkt_meta(pkts[i]);
+
+		meta->out_peer = other_side(w, meta);
+		if (meta->out_peer >= records->max_peers)
+			continue;
+		__builtin_prefetch(&records->peers[meta->out_peer]);
+		__builtin_prefetch(&w->edge->peers[meta->out_peer], 1);
+		__builtin_prefetch(&w->edge->peers[meta->out_peer].stamps, 1);
+		__builtin_prefetch(&w->edge->peers[meta->out_peer].path, 1);
+	}
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(peer_record_get(records, pkt_meta(pkts[i])->out_peer));
+}
+
 void stage_act(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 {
+	find_other_sides(w, pkts, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 		struct pkt_meta *meta = pkt_meta(m);
 		const struct peer_record *record;
 
-		meta->out_peer = other_side(w, meta);
 		record = peer_record_get(w->edge->records, meta->out_peer);
 		if (record == NULL || !record->enabled) {
 			worker_drop(w, m, DROP_no_session);

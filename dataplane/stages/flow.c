@@ -78,55 +78,82 @@ static enum drop_reason make_key(struct worker *w, struct rte_mbuf *m, uint32_t 
 }
 
 /*
- * The client that a connector's packet is for, and the worker that owns it. RECORD_NONE with a reason.
+ * The client of each packet: who sent it, or whose device it is for; RECORD_NONE: nobody's. What the rest of this stage
+ * and the next one read of it is on its way into the cache.
  */
-static uint32_t client_of_down(struct worker *w, const struct rte_mbuf *m, const struct peer_record *record,
-			       unsigned *owner, enum drop_reason *reason)
+static void find_clients(struct worker *w, struct rte_mbuf **pkts, unsigned n, uint32_t clients[BURST_MAX])
 {
-	const struct pkt_meta *meta = pkt_meta_const(m);
-	const uint8_t *dst = inner_dst(rte_pktmbuf_mtod(m, const uint8_t *), meta->inner_family);
-	const struct client_record *client;
-	struct device_key key;
-	uint32_t index, v4, peer;
+	const struct records *records = w->edge->records;
+	uint32_t found[BURST_MAX], v4;
+	struct device_key keys[BURST_MAX];
+	unsigned at[BURST_MAX], downs = 0;
 
-	if (meta->inner_family == 4) {
+	for (unsigned i = 0; i < n; i++) {
+		const struct pkt_meta *meta = pkt_meta_const(pkts[i]);
+		const struct peer_record *record = peer_record_get(records, meta->peer);
+		const uint8_t *dst = inner_dst(rte_pktmbuf_mtod(pkts[i], const uint8_t *), meta->inner_family);
+
+		clients[i] = RECORD_NONE;
+		if (record == NULL)
+			continue;
+		if (meta->direction == PKT_UP) {
+			clients[i] = record->client;
+			continue;
+		}
 		memcpy(&v4, dst, 4);
-		device_key_v4(&key, record->account, v4);
-	} else {
-		device_key_v6(&key, record->account, dst);
+		if (meta->inner_family == 4)
+			device_key_v4(&keys[downs], record->account, v4);
+		else
+			device_key_v6(&keys[downs], record->account, dst);
+		at[downs++] = i;
 	}
-	index = device_lookup(w->edge->devices, &key);
-	client = client_get(w->edge->records, index);
+	if (downs > 0)
+		device_lookup_bulk(w->edge->devices, keys, found, downs);
+	for (unsigned i = 0; i < downs; i++)
+		clients[at[i]] = found[i];
+	for (unsigned i = 0; i < n; i++)
+		if (clients[i] < records->max_clients)
+			__builtin_prefetch(&records->clients[clients[i]]);
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(client_get(records, clients[i]));
+	for (unsigned i = 0; i < downs; i++) {
+		const struct client_record *client = client_get(records, found[i]);
+
+		if (client != NULL && client->peers[0] < w->edge->config.cap_peers)
+			__builtin_prefetch(&w->edge->peers[client->peers[0]], 1);
+	}
+}
+
+/* The worker that owns the client that a connector's packet is for. False with a reason. */
+static bool owner_of_down(struct worker *w, uint32_t index, unsigned *owner, enum drop_reason *reason)
+{
+	const struct client_record *client = client_get(w->edge->records, index);
+	uint32_t peer;
+
 	*reason = DROP_unknown_device;
 	if (client == NULL)
-		return RECORD_NONE;
+		return false;
 	*reason = DROP_peer_disabled;
 	if (!client->enabled)
-		return RECORD_NONE;
+		return false;
 	peer = peers_of_client(w->edge, client);
 	*reason = DROP_no_session;
 	if (peer == RECORD_NONE)
-		return RECORD_NONE;
+		return false;
 	*owner = w->edge->peers[peer].owner;
-	return index;
+	return true;
 }
 
 /* True when the packet stays on this worker, with its key made. */
-static bool prepare(struct worker *w, struct rte_mbuf *m)
+static bool prepare(struct worker *w, struct rte_mbuf *m, uint32_t client)
 {
 	struct pkt_meta *meta = pkt_meta(m);
-	const struct peer_record *record = peer_record_get(w->edge->records, meta->peer);
 	enum drop_reason reason = DROP_peer_disabled;
 	unsigned owner = w->id;
-	uint32_t client;
 
 	meta->flow = NULL;
-	if (record == NULL) {
-		worker_drop(w, m, reason);
-		return false;
-	}
-	client = meta->direction == PKT_UP ? record->client : client_of_down(w, m, record, &owner, &reason);
-	if (client == RECORD_NONE) {
+	if (peer_record_get(w->edge->records, meta->peer) == NULL ||
+	    (meta->direction == PKT_UP ? client == RECORD_NONE : !owner_of_down(w, client, &owner, &reason))) {
 		worker_drop(w, m, reason);
 		return false;
 	}
@@ -146,11 +173,12 @@ unsigned stage_flow(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 {
 	struct flow_entry *found[BURST_MAX];
 	struct flow_key keys[BURST_MAX]; /* the first `kept` are set */
-	uint32_t hashes[BURST_MAX];
+	uint32_t hashes[BURST_MAX], clients[BURST_MAX];
 	unsigned kept = 0;
 
+	find_clients(w, pkts, n, clients);
 	for (unsigned i = 0; i < n; i++) {
-		if (!prepare(w, pkts[i]))
+		if (!prepare(w, pkts[i], clients[i]))
 			continue;
 		keys[kept] = pkt_meta(pkts[i])->key;
 		pkts[kept++] = pkts[i];

@@ -16,6 +16,21 @@ static uint16_t be16(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
+/* RFC 1071, 2(B): whether a header of 20 bytes sums up right is the same in any byte order. */
+static bool plain_header_sum_ok(const uint8_t *p)
+{
+	uint32_t w[5];
+	uint64_t sum;
+
+	memcpy(w, p, sizeof(w));
+	sum = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
+}
+
 uint32_t inner_sum(const uint8_t *data, unsigned len, uint32_t sum)
 {
 	unsigned i;
@@ -123,7 +138,7 @@ static enum inner_result parse_ipv4(const uint8_t *p, unsigned len, struct inner
 	total = be16(p + 2);
 	if (ihl < 20 || total < ihl || total > len)
 		return INNER_MALFORMED;
-	if (inner_sum_fold(inner_sum(p, ihl, 0)) != 0)
+	if (ihl == 20 ? !plain_header_sum_ok(p) : inner_sum_fold(inner_sum(p, ihl, 0)) != 0)
 		return INNER_BAD_CHECKSUM;
 	offset = (be16(p + 6) & 0x1fffu) * 8;
 	info->family = 4;

@@ -52,6 +52,14 @@ bool inner_is_martian(uint8_t family, const uint8_t *address);
 /* Multicast, limited broadcast, link-local: what stock clients' hosts send by themselves. */
 bool inner_is_noise(uint8_t family, const uint8_t *address);
 
+/* True for most: the first byte alone says that it is neither martian nor noise. */
+static inline bool inner_is_plain(uint8_t family, const uint8_t *address)
+{
+	if (family == 6)
+		return address[0] != 0 && address[0] < 0xfe;
+	return address[0] != 0 && address[0] != 127 && address[0] != 169 && address[0] < 224;
+}
+
 /* Address fields in the packet. */
 static inline const uint8_t *inner_src(const uint8_t *packet, uint8_t family)
 {

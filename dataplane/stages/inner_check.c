@@ -33,10 +33,12 @@ static enum drop_reason check_client(const struct peer_record *record, const uin
 {
 	const uint8_t *src = inner_src(p, family), *dst = inner_dst(p, family);
 
-	if (inner_is_noise(family, dst) || inner_is_noise(family, src))
-		return DROP_inner_noise;
-	if (inner_is_martian(family, src) || inner_is_martian(family, dst))
-		return DROP_inner_martian;
+	if (!inner_is_plain(family, src) || !inner_is_plain(family, dst)) {
+		if (inner_is_noise(family, dst) || inner_is_noise(family, src))
+			return DROP_inner_noise;
+		if (inner_is_martian(family, src) || inner_is_martian(family, dst))
+			return DROP_inner_martian;
+	}
 	if (family == 4 ? !record->has_v4 || memcmp(src, record->v4, 4) != 0
 			: !record->has_v6 || memcmp(src, record->v6, 16) != 0)
 		return DROP_inner_spoofed;
@@ -67,8 +69,10 @@ static enum drop_reason check(struct worker *w, struct rte_mbuf *m)
 			return reason;
 		meta->direction = PKT_UP;
 	} else {
-		if (inner_is_martian(info.family, inner_src(p, info.family)) ||
-		    inner_is_martian(info.family, inner_dst(p, info.family)))
+		const uint8_t *src = inner_src(p, info.family), *dst = inner_dst(p, info.family);
+
+		if ((!inner_is_plain(info.family, src) && inner_is_martian(info.family, src)) ||
+		    (!inner_is_plain(info.family, dst) && inner_is_martian(info.family, dst)))
 			return DROP_inner_martian;
 		meta->direction = PKT_DOWN;
 	}

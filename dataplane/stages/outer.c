@@ -69,19 +69,22 @@ static void put_udp(uint8_t *udp, const struct endpoint *ep, unsigned len)
 
 static void put_ipv4(uint8_t *ip, const struct endpoint *ep, unsigned udp_len, uint8_t tos)
 {
-	uint16_t sum;
+	/* DF: the path MTU is ours to mind */
+	const uint8_t head[12] = {0x45, tos, (uint8_t)((20 + udp_len) >> 8), (uint8_t)(20 + udp_len), 0, 0, 0x40, 0, 64, INNER_UDP};
+	uint32_t w[5];
+	uint64_t sum;
 
-	memset(ip, 0, 20);
-	ip[0] = 0x45;
-	ip[1] = tos;
-	put16(ip + 2, 20 + udp_len);
-	ip[6] = 0x40; /* DF: the path MTU is ours to mind */
-	ip[8] = 64;
-	ip[9] = INNER_UDP;
-	memcpy(ip + 12, ep->local, 4);
-	memcpy(ip + 16, ep->remote, 4);
-	sum = inner_sum_fold(inner_sum(ip, 20, 0));
-	memcpy(ip + 10, &sum, 2);
+	memcpy(w, head, 12);
+	memcpy(w + 3, ep->local, 4);
+	memcpy(w + 4, ep->remote, 4);
+	/* RFC 1071, 2(B): the sum is the same in any byte order */
+	sum = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	w[2] |= (uint32_t)(uint16_t)~sum << 16; /* bytes 10 and 11 */
+	memcpy(ip, w, 20);
 }
 
 static void put_ipv6(uint8_t *ip, const struct endpoint *ep, unsigned udp_len, uint8_t tos)

@@ -137,6 +137,7 @@ struct worker {
 	struct flow_hooks client_hooks; /* of limits.h */
 	struct tap *tap; /* of this turn; NULL: none is on */
 	uint8_t at_stage; /* enum worker_stage that runs */
+	uint64_t stage_tsc; /* when the last stage ended */
 	unsigned n_out;
 	struct rte_mbuf *out[OUT_MAX];
 	struct tx_buffer tx[EDGE_MAX_PORTS][TX_KINDS];

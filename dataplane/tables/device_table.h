@@ -64,17 +64,18 @@ static inline uint32_t device_lookup(const struct device_table *dt, const struct
 
 static inline void device_key_v4(struct device_key *k, uint32_t account, uint32_t addr_be)
 {
-	memset(k, 0, sizeof(*k));
-	memcpy(k->addr, &addr_be, 4);
-	k->account = account;
-	k->family = 4;
+	uint64_t w[3] = {addr_be, 0, account | 4ull << 32}; /* in words, as it is read */
+
+	static_assert(offsetof(struct device_key, account) == 16 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "");
+	memcpy(k, w, sizeof(*k));
 }
 
 static inline void device_key_v6(struct device_key *k, uint32_t account, const uint8_t addr[16])
 {
+	uint64_t last = account | 6ull << 32;
+
 	memcpy(k->addr, addr, 16);
-	k->account = account;
-	k->family = 6;
+	memcpy((uint8_t *)k + 16, &last, 8);
 }
 
 #endif

@@ -185,29 +185,37 @@ uint32_t flow_remove_client(struct flow_table *ft, uint32_t client, uint32_t *cu
 
 void flow_table_stats(const struct flow_table *ft, struct flow_stats *out);
 
+/* Written as four words: keys are read as words right after, and one written in pieces would have to wait for them. */
+static inline void flow_key_words(struct flow_key *k, const uint64_t remote[2], uint32_t client, uint8_t proto,
+				  uint8_t family, uint16_t client_port_be, uint16_t remote_port_be)
+{
+	uint64_t w[4] = {remote[0], remote[1],
+			 client | (uint64_t)client_port_be << 32 | (uint64_t)remote_port_be << 48,
+			 proto | (uint64_t)family << 8};
+
+	static_assert(offsetof(struct flow_key, client) == 16 && offsetof(struct flow_key, client_port_be) == 20 &&
+			      offsetof(struct flow_key, remote_port_be) == 22 && offsetof(struct flow_key, proto) == 24 &&
+			      offsetof(struct flow_key, family) == 25 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+		      "the key's last two words are made as numbers");
+	memcpy(k, w, sizeof(*k));
+}
+
 /** A whole key. Addresses and ports in network byte order. */
 static inline void flow_key_v4(struct flow_key *k, uint32_t client, uint32_t remote_be,
 			       uint8_t proto, uint16_t client_port_be, uint16_t remote_port_be)
 {
-	memset(k, 0, sizeof(*k));
-	memcpy(k->remote_addr, &remote_be, 4);
-	k->client = client;
-	k->client_port_be = client_port_be;
-	k->remote_port_be = remote_port_be;
-	k->proto = proto;
-	k->family = 4;
+	const uint64_t remote[2] = {remote_be, 0};
+
+	flow_key_words(k, remote, client, proto, 4, client_port_be, remote_port_be);
 }
 
 static inline void flow_key_v6(struct flow_key *k, uint32_t client, const uint8_t remote[16],
 			       uint8_t proto, uint16_t client_port_be, uint16_t remote_port_be)
 {
-	memset(k, 0, sizeof(*k));
-	memcpy(k->remote_addr, remote, 16);
-	k->client = client;
-	k->client_port_be = client_port_be;
-	k->remote_port_be = remote_port_be;
-	k->proto = proto;
-	k->family = 6;
+	uint64_t words[2];
+
+	memcpy(words, remote, 16);
+	flow_key_words(k, words, client, proto, 6, client_port_be, remote_port_be);
 }
 
 #endif
