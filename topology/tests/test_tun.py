@@ -42,3 +42,21 @@ def test_the_origins_log_shows_the_device(lab, dst):
 def test_the_edge_knows_the_mode(lab):
     connectors = lab.ctl('connector', 'list')['connectors']
     assert [(c['mode'], c['preserve_source']) for c in connectors] == [('tun', True)] * 2
+
+
+@pytest.mark.parametrize('dst', [V4, V6])
+def test_a_tcp_connection_finds_the_path_mtu(lab, dst):
+    """The client's interface says 1,420, the origin announces the MSS of its Ethernet, the leg to the connector carries 1,280: the first
+    full segments come back as ICMP errors, and the connection goes on with shorter ones, both ways."""
+    family = '-6' if ':' in dst else '-4'
+    was = lab.sh('client1', 'cat', '/sys/class/net/wg0/mtu').strip()
+    lab.sh('client1', 'ip', 'link', 'set', 'wg0', 'mtu', '1420')
+    try:
+        lab.sh('client1', 'ip', family, 'route', 'flush', 'cache')
+        with lab.measure() as m:
+            assert lab.upload('client1', dst, '10M.bin') == lab.digest_of('10M.bin')
+        assert m.drops.get('too_big', 0) >= 1 and set(m.drops) == {'too_big'}, m.drops
+        assert 'mtu 1280' in lab.sh('client1', 'ip', family, 'route', 'get', dst)
+        assert lab.download('client1', dst, '10M.bin') == (lab.digest_of('10M.bin'), 10 << 20)
+    finally:
+        lab.sh('client1', 'ip', 'link', 'set', 'wg0', 'mtu', was)
