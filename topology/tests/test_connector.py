@@ -11,7 +11,8 @@ import socket
 import time
 
 import pytest
-from connlab import ORIGIN4, ORIGIN6, Cgroup, ConnLab
+from connlab import EDGE, ORIGIN4, ORIGIN6, Cgroup, ConnLab
+from sluicelab.plan import LabError
 
 MIB = 1 << 20
 
@@ -273,3 +274,16 @@ def test_grace_period_cuts_what_stays(bench):
             assert bench.end('connector') == 0
             assert 'grace-period is over; 1 flows are cut' in bench.log('connector')
             assert s.fileno() >= 0
+
+
+def test_the_next_registration_address(bench):
+    """The first one does not answer: the second serves."""
+    with connector(bench, f'edge: ["{EDGE}:9", "{EDGE}:8443"]\n'):
+        assert device_udp(bench, ORIGIN4, 7, b'x') == b'x'
+
+
+def test_preserve_source_needs_tun(bench):
+    bench.write_config('preserve-source: true\n')
+    with pytest.raises(LabError) as e:
+        bench.sh('conn', *bench.connector_argv())
+    assert 'preserve-source: true needs mode: tun' in str(e.value)
