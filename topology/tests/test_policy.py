@@ -16,6 +16,7 @@ import time
 import pytest
 from sluicelab import plan
 from sluicelab.net import in_ns
+from traffic import Download
 
 SHAPE = {'clients': 2, 'connectors': 1, 'workers': 1, 'outer': 4}
 V4, V6 = plan.ORIGIN_V4, plan.ORIGIN_V6
@@ -201,6 +202,18 @@ def test_explain_says_why(lab, engineers_only):
         assert error['field'] == field, error
 
 
+def test_explain_asks_for_the_name_that_decides(lab, undo):
+    lab.ctl('rule', 'create', 'no evil', '--precedence', '400', '--action', 'block', '--filter', 'l4', '--traffic', 'net.sni.host == "evil.example"')
+    undo('rule', 'delete', 'no evil', '--yes')
+    why = explain(lab, 'client1')
+    assert why['verdict'] == 'inspect' and why['inspection'] == 'needed' and why['dport_assumed']
+    assert next(r for r in why['rules'] if r['rule'] == 'no evil')['match'] == 'unknown'
+    why = explain(lab, 'client1', V4, '--host', 'evil.example')
+    assert (why['verdict'], why['rule'], why['seen_as']) == ('block', 'no evil', 'tls')
+    assert explain(lab, 'client1', V4, '--host', 'good.example')['verdict'] == 'allow'
+    assert 'try --host' in explain_text(lab, 'client1')
+
+
 def test_a_rule_that_never_matches_is_said(lab, undo):
     lab.ctl('rule', 'create', 'wide', '--precedence', '300', '--action', 'allow', '--filter', 'l4', '--traffic', 'net.dst.ip in {198.51.100.0/24}')
     undo('rule', 'delete', 'wide', '--yes')
@@ -342,6 +355,20 @@ def test_a_list_of_100000_takes_one_more(lab, undo):
     lab.note(f'one address more in a list of 99,999: applied by the edge {took * 1000:.0f} ms after the command began')
     assert fetch(lab, 'client1')[0] == REFUSED
     assert explain(lab, 'client1', '10.1.2.3')['reason'] == 'no_route'
+
+
+def test_a_download_that_a_rule_allows_survives_kill_9(lab, engineers_only):
+    """The tables come back piece by piece: until the rules are there nobody is told that he is blocked."""
+    download = Download(lab, 'client1', V4)
+    lab.wait('the download runs', lambda: download.size() > 2 << 20, 30)
+    lab.kill('edge')
+    lab.start('edge')
+    status, digest, took = download.finish()
+    lab.note(f'10 MB at 2 MB/s that one rule allows, edge killed meanwhile: curl {status}, {took:.1f} s')
+    assert status == 0 and digest == lab.digest_of('10M.bin')
+    assert fetch(lab, 'client2')[0] == REFUSED
+    row = min(flows(lab, 'client1', dst=V4, dport=80), key=lambda r: r['age_s'])
+    assert row['rule'] == 'engineers only'
 
 
 # --- 4: ICMP obeys ------------------------------------------------------------------------------------------------------
