@@ -77,11 +77,36 @@ OUTER_INLINE enum outer_parse_result outer_parse_udp(const __u8 *data, __u64 off
 	return OUTER_PARSE_UDP;
 }
 
+/* An address and the zeroes behind it in two whole words: who reads them next reads words, and need not wait. */
+OUTER_INLINE void outer_put_ipv4(__u8 *to, const __u8 *p)
+{
+	__u8 bytes[8] = {0};
+	__u64 words[2] = {0, 0};
+
+	__builtin_memcpy(bytes, p, 4);
+	__builtin_memcpy(words, bytes, 8);
+	__builtin_memcpy(to, words, 16);
+}
+
 /* Whether the checksum of an IPv4 header of 20 ≤ ihl ≤ 60 bytes is wrong; what lies behind data_end counts as zero. */
 OUTER_INLINE __u8 outer_ipv4_bad_sum(const __u8 *data, __u64 off, const __u8 *data_end, __u32 ihl)
 {
 	__u32 sum = 0;
 
+#ifndef __bpf__
+	if (ihl == 20) { /* nearly all; RFC 1071, 2(B): the same in any byte order */
+		__u32 w[5];
+		__u64 wide;
+
+		__builtin_memcpy(w, data + off, sizeof(w));
+		wide = (__u64)w[0] + w[1] + w[2] + w[3] + w[4];
+		wide = (wide & 0xffffffff) + (wide >> 32);
+		wide = (wide & 0xffff) + (wide >> 16);
+		wide = (wide & 0xffff) + (wide >> 16);
+		wide = (wide & 0xffff) + (wide >> 16);
+		return wide != 0xffff;
+	}
+#endif
 	for (__u32 i = 0; i < 60; i += 2) {
 		const __u8 *p = data + off + i;
 
@@ -109,8 +134,8 @@ OUTER_INLINE enum outer_parse_result outer_parse_ipv4(const __u8 *data, __u64 of
 	h->family = 4;
 	h->tos = p[1];
 	h->ttl = p[8];
-	__builtin_memcpy(h->src, p + 12, 4);
-	__builtin_memcpy(h->dst, p + 16, 4);
+	outer_put_ipv4(h->src, p + 12);
+	outer_put_ipv4(h->dst, p + 16);
 	h->bad_sum = outer_ipv4_bad_sum(data, off, data_end, ihl);
 	if (outer_be16(p + 6) & 0x3fff) /* more fragments, or an offset */
 		return OUTER_PARSE_FRAGMENT;

@@ -18,6 +18,7 @@
 #define BENCH_CASES(CASE)                                                                   \
 	CASE(io, "rx and tx alone: the floor of the in-memory port")                        \
 	CASE(plain_aead, "the AEAD alone, each implementation, 32 keys")                    \
+	CASE(lookup, "routes beside rte_fib and rte_lpm, flows beside rte_hash")            \
 	CASE(up, "client to connector: decrypt, decide, encrypt")                           \
 	CASE(down, "connector to client")                                                   \
 	CASE(newflow, "client to connector, each packet a new flow")                        \
@@ -115,5 +116,6 @@ uint64_t bench_random(uint64_t *state);
 /* ---- cases: each adds its rows ---- */
 void bench_run_data(struct bench *b); /* up, down, newflow, blocked, io */
 void bench_run_aead(struct bench *b);
+void bench_run_lookup(struct bench *b);
 
 #endif

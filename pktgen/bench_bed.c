@@ -100,7 +100,7 @@ struct bench_bed *bench_bed_create(const struct bench *b, const struct bench_sca
 		.flows = power_of_two((scale->flows + extra_flows + workers - 1) / workers),
 		.routes = scale->routes,
 		.mtu = 1420,
-		.memory_mb = 256 + (largest->clients >> 8) + (largest->flows >> 11) + 256,
+		.memory_mb = 256 + (largest->clients >> 8) + (largest->flows >> 11) + 256 + (b->options.cases[BENCH_lookup] ? 2048 : 0),
 		.huge_pages = true,
 		.lcores = lcores,
 	};
@@ -123,6 +123,13 @@ struct bench_bed *bench_bed_create(const struct bench *b, const struct bench_sca
 	edge->qsbr = bb->qsbr;
 	bb->sealer = need(aead_create("ipsec-mb", NULL, 0), "an AEAD to seal with");
 	return bb;
+}
+
+void bench_start_dpdk(const struct bench *b)
+{
+	const struct bench_scale tiny = {.clients = 4, .flows = 16, .routes = 16, .rules = 1, .tenants = 1};
+
+	bench_bed_destroy(bench_bed_create(b, &tiny, 1, 0));
 }
 
 void bench_bed_destroy(struct bench_bed *bb)

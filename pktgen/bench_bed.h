@@ -47,6 +47,8 @@ enum bench_kind { BENCH_KIND_UP, BENCH_KIND_DOWN, BENCH_KIND_NEW };
 
 /* Aborts with a message where memory is short. `extra_flows`: room beside scale.flows. */
 struct bench_bed *bench_bed_create(const struct bench *b, const struct bench_scale *scale, unsigned workers, unsigned extra_flows);
+/* DPDK's memory alone, for a case without an edge. */
+void bench_start_dpdk(const struct bench *b);
 void bench_bed_destroy(struct bench_bed *bb);
 
 /* Makes n ≤ BENCH_ROUND sealed packets of `size` inner bytes and puts them into a worker's queue. */
