@@ -121,6 +121,7 @@ struct bench_bed *bench_bed_create(const struct bench *b, const struct bench_sca
 	bb->qsbr = need(rte_zmalloc("bench_qsbr", rte_rcu_qsbr_get_memsize(workers + 1), 64), "RCU");
 	rte_rcu_qsbr_init(bb->qsbr, workers + 1);
 	edge->qsbr = bb->qsbr;
+	bench_set_rules(bb, true);
 	bb->sealer = need(aead_create("ipsec-mb", NULL, 0), "an AEAD to seal with");
 	return bb;
 }
@@ -139,6 +140,7 @@ void bench_bed_destroy(struct bench_bed *bb)
 	rte_free(bb->qsbr);
 	aead_destroy(bb->sealer);
 	testbed_destroy(bb->bed);
+	free(bb->rule_names);
 	free(bb->port);
 	free(bb);
 }
@@ -169,10 +171,22 @@ void bench_drain(struct bench_bed *bb, unsigned worker)
 		; /* the writer's work: off the clock, on a core of its own where an edge runs */
 }
 
-void bench_set_default(struct bench_bed *bb, bool allow)
+/* None matches the bench's flows, so that each decision looks at all and ends with the default action. */
+void bench_set_rules(struct bench_bed *bb, bool default_allow)
 {
-	/* silent: answers are not what the case measures */
-	const struct bed_rule block = {.name = "block", .filter = POLICY_L4, .action = POLICY_BLOCK, .silent = true};
+	struct bed_rule *rules = need(calloc(bb->scale.rules, sizeof(*rules)), "rules");
+	char(*text)[128] = need(calloc(bb->scale.rules, sizeof(*text)), "rules");
+	char(*names)[16] = need(calloc(bb->scale.rules, sizeof(*names)), "rules");
 
-	testbed_rules(bb->bed, 0, true, &block, allow ? 0 : 1);
+	for (unsigned i = 0; i < bb->scale.rules; i++) {
+		snprintf(names[i], sizeof(names[i]), "rule-%u", i);
+		snprintf(text[i], sizeof(text[i]), "net.dst.ip in {10.%u.%u.0/24} and net.dst.port == %u", i >> 4, i * 16 & 255, 20000 + i);
+		rules[i] = (struct bed_rule){.name = names[i], .traffic = text[i], .filter = POLICY_L4,
+					     .action = i % 3 ? POLICY_ALLOW : POLICY_BLOCK};
+	}
+	testbed_rules(bb->bed, 0, default_allow, rules, bb->scale.rules);
+	free(rules);
+	free(text);
+	free(bb->rule_names); /* those of the rules before */
+	bb->rule_names = names;
 }

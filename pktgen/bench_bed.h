@@ -40,6 +40,7 @@ struct bench_bed {
 	uint32_t sequence;
 	uint32_t next_flow; /* for packets that begin a flow: numbers from scale.flows on */
 	void *qsbr;
+	void *rule_names; /* the policy refers to them */
 };
 
 /* What a packet is to be. */
@@ -63,7 +64,7 @@ void bench_make_flows(const struct bench *b, struct bench_bed *bb);
 void bench_forget_new_flows(struct bench_bed *bb, unsigned worker);
 /* Opens frame i that a worker sent with libsodium: true when all of it is as it must be. */
 bool bench_verify(struct bench_bed *bb, unsigned worker, unsigned i, unsigned size);
-/* Makes the default action of the clients' account. */
-void bench_set_default(struct bench_bed *bb, bool allow);
+/* Gives the clients' account scale.rules rules, none of which matches, and a default action; all flows decide again. */
+void bench_set_rules(struct bench_bed *bb, bool default_allow);
 
 #endif

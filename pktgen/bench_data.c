@@ -39,7 +39,7 @@ static void check_round(struct bench_bed *bb, const struct data_case *c, struct 
 
 	if (c->number == BENCH_blocked) {
 		row->verified += blocked;
-		row->lost += BENCH_ROUND - blocked + q->n_out;
+		row->lost += BENCH_ROUND - blocked; /* what is sent are answers */
 		return;
 	}
 	row->lost += BENCH_ROUND - q->n_out;
@@ -185,7 +185,7 @@ static void run_scale(struct bench *b, const struct bench_scale *scale, bool fir
 		if (!b->options.cases[c->number])
 			continue;
 		if (c->number == BENCH_blocked)
-			bench_set_default(bb, false);
+			bench_set_rules(bb, false);
 		for (unsigned s = 0; s < b->options.n_sizes; s++)
 			measure(b, bb, c, b->options.sizes[s]);
 	}

@@ -6,7 +6,7 @@
 #include "dataplane/testbed/testbed.h"
 
 #define BED_ACCOUNTS 4
-#define BED_RULES    64 /* of each account */
+#define BED_RULES    TESTBED_RULES
 
 /* What the compiled rules point into, until the account's next ones are set. */
 static struct bed_parsed {
@@ -62,11 +62,11 @@ static void drop(struct bed_parsed *p)
 void testbed_rules(struct testbed *bed, uint32_t account, bool default_allow, const struct bed_rule *rules, size_t n)
 {
 	static const enum expr_scheme schemes[] = {EXPR_L4, EXPR_HTTP, EXPR_DNS};
-	struct policy_rule out[BED_RULES] = {0};
+	struct policy_rule *out = calloc(BED_RULES, sizeof(*out));
 	struct bed_parsed old = parsed[account];
 	struct policy_error error = {0};
 
-	need(n <= BED_RULES, "too many rules");
+	need(out != NULL && n <= BED_RULES, "too many rules");
 	parsed[account].n = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct bed_rule *r = &rules[i];
@@ -82,6 +82,7 @@ void testbed_rules(struct testbed *bed, uint32_t account, bool default_allow, co
 	if (policy_rules_set(bed->edge.policy, account, default_allow, out, n, &error) != 0)
 		need(false, error.message);
 	drop(&old);
+	free(out);
 	decide_again(bed, account);
 }
 

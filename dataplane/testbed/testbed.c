@@ -336,7 +336,7 @@ static void make_tables(struct edge *edge, unsigned clients, unsigned n_routes)
 	need(edge->devices && edge->routes && edge->policy, "tables");
 	need(peer_index_init(&index, 0, 0, edge->n_workers, edge->config.cap_sessions, key) == 0, "index");
 	edge->index = &index;
-	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers, 4 * 64,
+	edge->records = records_create(4, 4, 8, clients + 1, 8, edge->config.cap_peers, 4 * TESTBED_RULES,
 				       TESTBED_FIRST_ROUTE + 1024 + n_routes);
 	edge->sessions = rte_zmalloc(NULL, (size_t)edge->n_workers * edge->config.cap_sessions * sizeof(struct session), 64);
 	edge->peers = rte_zmalloc(NULL, edge->config.cap_peers * sizeof(struct peer), 64);
@@ -395,8 +395,8 @@ static void make_sessions(struct testbed *bed)
 static void make_log(struct testbed *bed, unsigned clients, bool no_log)
 {
 	const uint32_t capacity[CARD_KINDS] = {[CARD_ACCOUNT] = 4, [CARD_VNET] = 4, [CARD_TUNNEL] = 8,
-					       [CARD_CLIENT] = clients + 1, [CARD_CONNECTOR] = 8, [CARD_RULE] = 256};
-	const uint32_t hits[HIT_KINDS] = {[HIT_RULE] = 256, [HIT_DEFAULT] = 4, [HIT_CLIENT] = clients + 1, [HIT_ROUTE] = bed->edge.records->max_routes};
+					       [CARD_CLIENT] = clients + 1, [CARD_CONNECTOR] = 8, [CARD_RULE] = 4 * TESTBED_RULES};
+	const uint32_t hits[HIT_KINDS] = {[HIT_RULE] = 4 * TESTBED_RULES, [HIT_DEFAULT] = 4, [HIT_CLIENT] = clients + 1, [HIT_ROUTE] = bed->edge.records->max_routes};
 	const struct flow_log_config config = {.workers = bed->edge.n_workers};
 
 	bed->edge.cards = cards_create(capacity);

@@ -21,6 +21,7 @@
 
 #define TESTBED_FRAMES  1024 /* sent frames kept until testbed_clear; more are refused as by a full port */
 #define TESTBED_TUNNELS 3
+#define TESTBED_RULES   4096 /* of each account */
 #define TESTBED_FIRST_ROUTE 100 /* route index of 198.51.100.0/24 in vnet 0; the others follow in the order above */
 #define TESTBED_MAX_CLIENTS 1000000
 
