@@ -1,194 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The decision of a flow: two tracks over three-valued rules (decisions 7 and 8; docs/policy.md).
-#include "dataplane/tables/policy_internal.h"
+// The decision of a flow: two tracks over three-valued rules (decisions 7 and 8; docs/policy.md), by the compiled form.
+#include "dataplane/tables/policy_compiled.h"
 
 #include <string.h>
-
-#include "dataplane/inspect/names.h"
 
 #define TCP 6
 #define UDP 17
 #define DNS_PORT 53
-#define DOMAINS_MAX 128
-
-/* Values that the environment of a decision points to. */
-struct facts {
-	struct expr_env env;
-	const struct policy_view *view;
-	struct expr_value src, dst, sport, dport, proto, vnet, sni, host, uri, method, fqdn, detected;
-	struct expr_value sni_domains[DOMAINS_MAX], host_domains[DOMAINS_MAX], fqdn_domains[DOMAINS_MAX];
-};
-
-static bool in_list(void *user, const struct expr_list *list, const struct expr_value *v)
-{
-	const struct policy_view *view = user;
-	uint32_t low = 0, high = view->n_lists;
-
-	while (low < high) {
-		uint32_t mid = (low + high) / 2;
-		int c = strcmp(view->lists[mid]->id, list->id);
-
-		if (c == 0)
-			return policy_list_has(view->lists[mid], v);
-		if (c < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return false;
-}
-
-static void know(struct facts *f, enum expr_field field, const struct expr_value *v, size_t n)
-{
-	f->env.slots[field] = (struct expr_slot){.state = EXPR_KNOWN, .v = v, .n = n};
-}
-
-static void know_text(struct facts *f, enum expr_field field, struct expr_value *v, const char *text, size_t len)
-{
-	*v = (struct expr_value){.kind = EXPR_BYTES, .bytes = {text, len}};
-	know(f, field, v, 1);
-}
-
-static const char *protocol_name(uint8_t proto)
-{
-	switch (proto) {
-	case TCP:
-		return "tcp";
-	case UDP:
-		return "udp";
-	case 1:
-		return "icmp";
-	case 58:
-		return "icmpv6";
-	default:
-		return "other";
-	}
-}
-
-/* A name, and where `domains` is a field, the name and each of its parents. */
-static void name_fact(struct facts *f, enum expr_field field, struct expr_value *v, const struct name_text *name, int domains,
-		      struct expr_value *each)
-{
-	const char *at, *end;
-	size_t n = 0;
-
-	if (name->state == NAME_UNSEEN) {
-		f->env.slots[field].state = EXPR_UNSEEN;
-		if (domains >= 0)
-			f->env.slots[domains].state = EXPR_UNSEEN;
-		return;
-	}
-	if (name->state != NAME_KNOWN)
-		return;
-	know_text(f, field, v, name->text, name->len);
-	if (domains < 0)
-		return;
-	end = name->text + name->len;
-	for (at = name->text; at && n < DOMAINS_MAX; n++) {
-		each[n] = (struct expr_value){.kind = EXPR_BYTES, .bytes = {at, (size_t)(end - at)}};
-		at = memchr(at, '.', (size_t)(end - at));
-		at = at ? at + 1 : NULL;
-	}
-	know(f, (enum expr_field)domains, each, n);
-}
-
-static void name_facts(struct facts *f, const struct names *names)
-{
-	name_fact(f, EXPR_F_NET_SNI_HOST, &f->sni, &names->sni, EXPR_F_NET_SNI_DOMAINS, f->sni_domains);
-	name_fact(f, EXPR_F_HTTP_REQUEST_HOST, &f->host, &names->http_host, EXPR_F_HTTP_REQUEST_DOMAINS, f->host_domains);
-	name_fact(f, EXPR_F_HTTP_REQUEST_URI, &f->uri, &names->http_uri, -1, NULL);
-	name_fact(f, EXPR_F_HTTP_REQUEST_METHOD, &f->method, &names->http_method, -1, NULL);
-	name_fact(f, EXPR_F_DNS_FQDN, &f->fqdn, &names->dns_fqdn, EXPR_F_DNS_DOMAINS, f->fqdn_domains);
-	if (names->protocol_state == NAME_UNSEEN) {
-		f->env.slots[EXPR_F_NET_DETECTED_PROTOCOL].state = EXPR_UNSEEN;
-	} else if (names->protocol_state == NAME_KNOWN) {
-		const char *text = detected_protocol_name((enum detected_protocol)names->protocol);
-
-		know_text(f, EXPR_F_NET_DETECTED_PROTOCOL, &f->detected, text, strlen(text));
-	}
-}
-
-static void address_fact(struct facts *f, enum expr_field a, enum expr_field b, struct expr_value *v, uint8_t family,
-			 const uint8_t bytes[16])
-{
-	*v = (struct expr_value){.kind = EXPR_IP, .ip.family = family};
-	memcpy(v->ip.bytes, bytes, family == 4 ? 4 : 16);
-	know(f, a, v, 1);
-	know(f, b, v, 1);
-}
-
-static void person_facts(struct facts *f, const struct policy_person *who)
-{
-	if (who->email.bytes.n)
-		know(f, EXPR_F_IDENTITY_EMAIL, &who->email, 1);
-	if (who->name.bytes.n)
-		know(f, EXPR_F_IDENTITY_NAME, &who->name, 1);
-	know(f, EXPR_F_IDENTITY_GROUPS_NAME, who->groups, who->n_groups);
-	know(f, EXPR_F_POSTURE_PASSED, who->passed, who->n_passed);
-	know(f, EXPR_F_POSTURE_FAILED, who->failed, who->n_failed);
-}
-
-/* Everything known of the flow. What nobody sets is missing. */
-static void gather(struct facts *f, const struct policy_set *p, const struct policy_account *a, const struct policy_view *view,
-		   const struct policy_query *q, const struct names *names)
-{
-	const struct policy_persons *persons = __atomic_load_n(&a->persons, __ATOMIC_ACQUIRE);
-	const struct policy_person *who =
-		persons && q->identity < persons->capacity ? __atomic_load_n(&persons->at[q->identity], __ATOMIC_ACQUIRE) : NULL;
-	const char *vnet = q->vnet < p->n_vnets ? __atomic_load_n(&p->vnets[q->vnet], __ATOMIC_ACQUIRE) : NULL;
-
-	memset(&f->env, 0, sizeof(f->env));
-	f->env.in_list = in_list;
-	f->env.user = (void *)(uintptr_t)view;
-	address_fact(f, EXPR_F_NET_SRC_IP, EXPR_F_HTTP_CONN_SRC_IP, &f->src, q->family, q->src);
-	address_fact(f, EXPR_F_NET_DST_IP, EXPR_F_HTTP_CONN_DST_IP, &f->dst, q->family, q->dst);
-	know_text(f, EXPR_F_NET_PROTOCOL, &f->proto, protocol_name(q->proto), strlen(protocol_name(q->proto)));
-	if (vnet) {
-		know_text(f, EXPR_F_NET_VNET_ID, &f->vnet, vnet, strlen(vnet));
-		know(f, EXPR_F_HTTP_CONN_VNET_ID, &f->vnet, 1);
-	}
-	if (who)
-		person_facts(f, who);
-	if (q->proto != TCP && q->proto != UDP)
-		return;
-	f->sport = (struct expr_value){.kind = EXPR_INT, .i = q->src_port};
-	f->dport = (struct expr_value){.kind = EXPR_INT, .i = q->dst_port};
-	know(f, EXPR_F_NET_SRC_PORT, &f->sport, 1);
-	know(f, EXPR_F_NET_DST_PORT, &f->dport, 1);
-	name_facts(f, names ? names : &NAMES_UNSEEN);
-}
-
-/* expr_eval, where out of memory is the safe side of `unknown`. */
-static enum expr_tri ask(const struct expr *e, const struct facts *f)
-{
-	int r = e ? expr_eval(e, &f->env) : EXPR_YES;
-
-	return r < 0 ? EXPR_UNKNOWN : (enum expr_tri)r;
-}
-
-/* The rule's answer; *failed names the first of its expressions that said no. */
-static enum expr_tri match(const struct policy_view_rule *rule, const struct facts *f, const char **failed)
-{
-	const struct expr *const parts[] = {rule->identity, rule->posture, rule->traffic};
-	static const char *const names[] = {"identity", "posture", "traffic"};
-	enum expr_tri all = EXPR_YES;
-
-	*failed = NULL;
-	for (unsigned i = 0; i < 3; i++) {
-		enum expr_tri one = ask(parts[i], f);
-
-		if (one == EXPR_NO) {
-			*failed = names[i];
-			return EXPR_NO;
-		}
-		if (one == EXPR_UNKNOWN)
-			all = EXPR_UNKNOWN;
-	}
-	return all;
-}
 
 /* Names are looked for in TCP and UDP; http speaks of all of these but name service, dns of name service alone. */
-static bool track_applies(enum policy_filter filter, const struct policy_query *q)
+bool policy_track_applies(enum policy_filter filter, const struct policy_query *q)
 {
 	bool dns = q->dst_port == DNS_PORT;
 
@@ -197,43 +18,250 @@ static bool track_applies(enum policy_filter filter, const struct policy_query *
 	return (q->proto == TCP || q->proto == UDP) && (filter == POLICY_DNS) == dns;
 }
 
-struct track {
-	bool pending;
-	const struct policy_view_rule *decided;
+bool policy_rule_counts(const struct policy_view_rule *rule, const struct policy_query *q)
+{
+	return !q->from_private || rule->filter != POLICY_L4 || rule->action != POLICY_ALLOW || rule->names_source;
+}
+
+/* ---- rows of a flow ---- */
+
+/* A row that is made for one decision. */
+struct made_row {
+	_Alignas(64) struct policy_row head;
+	uint64_t words[POLICY_BLOCKS_MAX * POLICY_BLOCK_WORDS];
 };
 
-/* Rules first … of one filter, in their order. Steps are told to `steps` from *told on. */
-static void walk(const struct policy_view *view, enum policy_filter filter, const struct policy_query *q, const struct facts *f,
-		 struct track *out, struct policy_step *steps, size_t max, size_t *told)
-{
-	*out = (struct track){.pending = false};
-	if (!track_applies(filter, q))
-		return;
-	for (uint32_t i = 0; i < view->n_rules; i++) {
-		const struct policy_view_rule *rule = &view->rules[i];
-		enum expr_tri answer;
-		const char *failed;
+/* What holds for certain of a term whose bit is in all rows. */
+struct flow {
+	struct policy_search search; /* bits: the term may hold */
+	const struct policy_row *sure; /* of these, those that do */
+};
 
-		if (rule->filter != filter || (out->decided && !steps))
+/* The classes of the addresses of n flows. */
+static void classes_of(const struct policy_set *p, const struct policy_compiled *const *c, const struct policy_query *const *q, unsigned n,
+		       bool source, uint32_t *out)
+{
+	uint32_t account[64], four[64], index[64], found[64];
+	unsigned n_four = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *addr = source ? q[i]->src : q[i]->dst;
+
+		out[i] = 0;
+		if (!c[i] || !(c[i]->used >> (source ? DIM_SRC : DIM_DST) & 1))
 			continue;
-		answer = match(rule, f, &failed);
-		if (steps && *told < max)
-			steps[*told] = (struct policy_step){.rule = rule->index,
-							    .filter = filter,
-							    .action = rule->action,
-							    .match = answer == EXPR_NO    ? POLICY_NO
-								     : answer == EXPR_YES ? POLICY_YES
-											  : POLICY_UNKNOWN,
-							    .failed = failed,
-							    .decided = answer == EXPR_YES && !out->decided && !out->pending};
-		(*told)++;
-		if (out->decided)
-			continue;
-		if (answer == EXPR_UNKNOWN)
-			out->pending = true;
-		else if (answer == EXPR_YES)
-			out->decided = rule;
+		if (q[i]->family == 4) {
+			account[n_four] = q[i]->account;
+			memcpy(&four[n_four], addr, 4);
+			index[n_four++] = i;
+		} else {
+			found[0] = route_lookup_v6(p->addresses, q[i]->account, addr);
+			out[i] = found[0] == ROUTE_NONE ? 0 : found[0];
+		}
 	}
+	if (!n_four)
+		return;
+	route_lookup_v4_bulk(p->addresses, account, four, found, n_four);
+	for (unsigned i = 0; i < n_four; i++)
+		out[index[i]] = found[i] == ROUTE_NONE ? 0 : found[i];
+}
+
+static inline void put(struct flow *f, const struct policy_row *row)
+{
+	f->search.rows[f->search.n++] = row;
+}
+
+static inline bool uses(const struct policy_compiled *c, enum policy_dim d)
+{
+	return c->used >> d & 1;
+}
+
+/* False: a class or person is newer than what is compiled here. */
+static bool put_address(struct flow *f, const struct policy_compiled *c, bool source, uint32_t class)
+{
+	const struct policy_class_rows *rows = __atomic_load_n(&c->classes, __ATOMIC_ACQUIRE);
+	const struct policy_row *row = NULL;
+
+	if (class < rows->capacity)
+		row = source ? __atomic_load_n(&rows->at[class].src, __ATOMIC_ACQUIRE) : __atomic_load_n(&rows->at[class].dst, __ATOMIC_ACQUIRE);
+	put(f, row);
+	return row != NULL;
+}
+
+static bool put_who(struct flow *f, const struct policy_compiled *c, uint32_t id)
+{
+	const struct policy_who_rows *rows = __atomic_load_n(&c->who, __ATOMIC_ACQUIRE);
+	const struct policy_row *row = rows && id < rows->capacity ? __atomic_load_n(&rows->at[id], __ATOMIC_ACQUIRE) : NULL;
+
+	put(f, row ? row : c->nobody);
+	return row || id == POLICY_IDENTITY_NONE;
+}
+
+static void put_small(struct flow *f, const struct policy_set *p, const struct policy_compiled *c, const struct policy_query *q)
+{
+	bool ports = q->proto == TCP || q->proto == UDP;
+
+	if (uses(c, DIM_DPORT))
+		put(f, c->port_rows[1][c->port[1][ports ? q->dst_port : POLICY_PORTS - 1]]);
+	if (uses(c, DIM_SPORT))
+		put(f, c->port_rows[0][c->port[0][ports ? q->src_port : POLICY_PORTS - 1]]);
+	if (uses(c, DIM_PROTO))
+		put(f, c->proto[q->proto]);
+	if (uses(c, DIM_VNET))
+		put(f, __atomic_load_n(&c->vnets[q->vnet < p->n_vnets ? q->vnet : p->n_vnets], __ATOMIC_ACQUIRE));
+	if (q->from_private)
+		put(f, c->private_side);
+}
+
+/* Rows of everything but names. False: look again, a newer view is there. */
+static bool put_known(struct flow *f, const struct policy_set *p, const struct policy_compiled *c, const struct policy_query *q, uint32_t src,
+		      uint32_t dst)
+{
+	bool whole = true;
+
+	f->search.n = 0;
+	f->sure = c->full;
+	put(f, c->full);
+	if (uses(c, DIM_DST))
+		whole &= put_address(f, c, false, dst);
+	if (uses(c, DIM_SRC))
+		whole &= put_address(f, c, true, src);
+	if (uses(c, DIM_WHO))
+		whole &= put_who(f, c, q->identity);
+	put_small(f, p, c, q);
+	return whole;
+}
+
+/* ---- names ---- */
+
+static void and_words(struct made_row *row, const uint64_t *bits, unsigned words)
+{
+	for (unsigned w = 0; bits && w < words; w++)
+		row->words[w] &= bits[w];
+}
+
+static const struct name_text *text_of(const struct names *names, enum policy_dim d)
+{
+	switch (d) {
+	case DIM_SNI:
+		return &names->sni;
+	case DIM_HOST:
+		return &names->http_host;
+	case DIM_URI:
+		return &names->http_uri;
+	case DIM_METHOD:
+		return &names->http_method;
+	default:
+		return &names->dns_fqdn;
+	}
+}
+
+static void and_row(struct made_row *to, const struct policy_row *row, unsigned blocks)
+{
+	const uint64_t *words = row->words;
+
+	for (unsigned b = 0; b < blocks; b++) {
+		bool there = row->summary >> b & 1;
+
+		for (unsigned w = 0; w < POLICY_BLOCK_WORDS; w++)
+			to->words[b * POLICY_BLOCK_WORDS + w] &= there ? words[w] : 0;
+		words += there ? POLICY_BLOCK_WORDS : 0;
+	}
+}
+
+static void known_name(const struct policy_compiled *c, const struct policy_view *view, enum policy_dim d, const struct name_text *text,
+		       struct made_row *may, struct made_row *sure)
+{
+	uint64_t fired[POLICY_ATOMS_MAX / 64 + 1], bits[POLICY_BLOCKS_MAX * POLICY_BLOCK_WORDS];
+
+	memset(fired, 0, (c->atoms.n / 64 + 1) * sizeof(fired[0]));
+	policy_names_ask(c->names, &c->atoms, view, d, text, fired);
+	policy_fire(c, d, fired, bits);
+	and_words(may, bits, c->blocks * POLICY_BLOCK_WORDS);
+	and_words(sure, bits, c->blocks * POLICY_BLOCK_WORDS);
+}
+
+/* Bits of terms that may hold by what is known of names, and of those that do. */
+static void names_of(const struct policy_compiled *c, const struct policy_view *view, const struct names *names, struct made_row *may,
+		     struct made_row *sure)
+{
+	unsigned words = c->blocks * POLICY_BLOCK_WORDS;
+
+	memset(may->words, 0xff, words * sizeof(may->words[0]));
+	memset(sure->words, 0xff, words * sizeof(sure->words[0]));
+	for (unsigned d = DIM_NAMES; d < DIM_COUNT; d++) {
+		const struct name_text *text = text_of(names, (enum policy_dim)d);
+		unsigned state = d == DIM_DETECTED ? names->protocol_state : text->state;
+
+		if (!uses(c, (enum policy_dim)d))
+			continue;
+		if (state == NAME_UNSEEN) {
+			and_words(sure, c->free_of[d], words);
+		} else if (state != NAME_KNOWN) {
+			and_words(may, c->base[d], words);
+			and_words(sure, c->base[d], words);
+		} else if (d == DIM_DETECTED) {
+			const struct policy_row *row = c->detected[names->protocol < DETECTED_COUNT ? names->protocol : DETECTED_NONE];
+
+			and_row(may, row, c->blocks);
+			and_row(sure, row, c->blocks);
+		} else {
+			known_name(c, view, (enum policy_dim)d, text, may, sure);
+		}
+	}
+	may->head.summary = sure->head.summary = c->blocks < 64 ? (1ull << c->blocks) - 1 : ~0ull;
+}
+
+static void put_names(struct flow *f, const struct policy_compiled *c, const struct policy_view *view, const struct policy_query *q,
+		      const struct names *names, struct made_row *may, struct made_row *sure)
+{
+	if (!(c->used >> DIM_NAMES))
+		return;
+	if (q->proto != TCP && q->proto != UDP) {
+		put(f, c->nameless);
+	} else if (!names) {
+		f->sure = c->certain;
+	} else {
+		names_of(c, view, names, may, sure);
+		put(f, &may->head);
+		f->sure = &sure->head;
+	}
+}
+
+/* ---- a track ---- */
+
+static bool holds(const struct flow *f, uint32_t term)
+{
+	for (unsigned i = 0; i < f->search.n; i++)
+		if (!policy_row_bit(f->search.rows[i], term))
+			return false;
+	return policy_row_bit(f->sure, term);
+}
+
+/* The first rule that may match: it decides, or nobody can say yet. */
+static void run(const struct policy_set *p, const struct policy_compiled *c, const struct policy_view *view, const struct flow *f,
+		enum policy_filter filter, struct policy_track *out)
+{
+	_Alignas(64) uint64_t bits[POLICY_BLOCK_WORDS];
+	int block = p->search(&f->search, c->track[filter], bits);
+	uint32_t term, rule;
+	unsigned w = 0;
+
+	*out = (struct policy_track){.pending = false};
+	if (block < 0)
+		return;
+	while (!bits[w])
+		w++;
+	term = (uint32_t)block * POLICY_BLOCK_BITS + w * 64 + (unsigned)__builtin_ctzll(bits[w]);
+	rule = c->terms[term].rule;
+	out->decided = &view->rules[rule];
+	if (f->sure == c->full || policy_row_bit(f->sure, term))
+		return;
+	for (term++; term < c->rule_end[rule]; term++)
+		if (holds(f, term))
+			return;
+	out->decided = NULL;
+	out->pending = true;
 }
 
 static void deny(struct policy_result *out, uint32_t rule, bool silent)
@@ -244,7 +272,7 @@ static void deny(struct policy_result *out, uint32_t rule, bool silent)
 }
 
 /* Decision 7. A track that is decided to block needs no answer from the other. */
-static void combine(const struct policy_view *view, const struct policy_query *q, const struct track *l4, const struct track *other,
+void policy_combine(const struct policy_view *view, const struct policy_query *q, const struct policy_track *l4, const struct policy_track *other,
 		    struct policy_result *out)
 {
 	const struct policy_view_rule *l4_rule = l4->pending ? NULL : l4->decided;
@@ -267,60 +295,168 @@ static void combine(const struct policy_view *view, const struct policy_query *q
 	}
 }
 
-static size_t decide(const struct policy_set *p, const struct policy_query *q, const struct names *names, struct policy_step *steps,
-		     size_t max, struct policy_result *out)
+static void decide(const struct policy_set *p, const struct policy_compiled *c, const struct policy_view *view, const struct policy_query *q,
+		   const struct flow *f, struct policy_result *out)
 {
-	const struct policy_account *a = q->account < p->limits.accounts ? &p->accounts[q->account] : NULL;
-	const struct policy_view *view = a ? __atomic_load_n(&a->view, __ATOMIC_ACQUIRE) : NULL;
-	struct track l4, http, dns;
-	struct facts facts;
-	size_t told = 0;
+	struct policy_track l4 = {.pending = false}, other = {.pending = false};
 
-	*out = (struct policy_result){
-		.verdict = POLICY_DENY, .rule = POLICY_RULE_DEFAULT, .l4_rule = POLICY_RULE_DEFAULT, .other_rule = POLICY_RULE_DEFAULT};
-	if (!view)
-		return 0;
-	gather(&facts, p, a, view, q, names);
-	walk(view, POLICY_L4, q, &facts, &l4, steps, max, &told);
-	walk(view, POLICY_HTTP, q, &facts, &http, steps, max, &told);
-	walk(view, POLICY_DNS, q, &facts, &dns, steps, max, &told);
-	combine(view, q, &l4, track_applies(POLICY_DNS, q) ? &dns : &http, out);
-	return told;
+	*out = POLICY_REFUSED;
+	if (c && c->blocks) {
+		run(p, c, view, f, POLICY_L4, &l4);
+		if (q->proto == TCP || q->proto == UDP)
+			run(p, c, view, f, policy_track_applies(POLICY_DNS, q) ? POLICY_DNS : POLICY_HTTP, &other);
+	}
+	policy_combine(view, q, &l4, &other, out);
+}
+
+static const struct policy_view *view_of(const struct policy_set *p, const struct policy_query *q)
+{
+	return q->account < p->limits.accounts ? __atomic_load_n(&p->accounts[q->account].view, __ATOMIC_ACQUIRE) : NULL;
 }
 
 void policy_decide(const struct policy_set *p, const struct policy_query *q, const struct names *names, struct policy_result *out)
 {
-	decide(p, q, names, NULL, 0, out);
+	const struct policy_compiled *c = NULL;
+	const struct policy_view *view;
+	struct made_row may, sure;
+	uint32_t src, dst;
+	struct flow f;
+
+	*out = POLICY_REFUSED;
+	do {
+		view = view_of(p, q);
+		if (!view)
+			return;
+		c = view->compiled;
+		if (!c || !c->blocks)
+			break;
+		classes_of(p, &c, &q, 1, true, &src);
+		classes_of(p, &c, &q, 1, false, &dst);
+	} while (!put_known(&f, p, c, q, src, dst) && view_of(p, q) != view);
+	if (c && c->blocks)
+		put_names(&f, c, view, q, names, &may, &sure);
+	decide(p, c, view, q, &f, out);
 }
 
 void policy_decide_burst(const struct policy_set *p, const struct policy_query *const *q, struct policy_result *out, unsigned n)
 {
+	const struct policy_compiled *c[64] = {NULL};
+	const struct policy_view *view[64];
+	uint32_t src[64], dst[64];
+	struct flow f[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		view[i] = view_of(p, q[i]);
+		c[i] = view[i] && view[i]->compiled && view[i]->compiled->blocks ? view[i]->compiled : NULL;
+		if (c[i] && uses(c[i], DIM_DPORT))
+			__builtin_prefetch(&c[i]->port[1][q[i]->dst_port]);
+		if (c[i] && c[i]->who && q[i]->identity < c[i]->who->capacity)
+			__builtin_prefetch(&c[i]->who->at[q[i]->identity]);
+	}
+	classes_of(p, c, q, n, true, src);
+	classes_of(p, c, q, n, false, dst);
 	for (unsigned i = 0; i < n; i++)
-		decide(p, q[i], NULL, NULL, 0, &out[i]);
+		if (c[i] && c[i]->classes && dst[i] < c[i]->classes->capacity)
+			__builtin_prefetch(&c[i]->classes->at[dst[i]]);
+	for (unsigned i = 0; i < n; i++) {
+		if (!c[i])
+			continue;
+		if (!put_known(&f[i], p, c[i], q[i], src[i], dst[i]) && view_of(p, q[i]) != view[i]) {
+			view[i] = NULL; /* alone, below */
+			continue;
+		}
+		put_names(&f[i], c[i], view[i], q[i], NULL, NULL, NULL);
+		for (unsigned r = 0; r < f[i].search.n; r++)
+			__builtin_prefetch(f[i].search.rows[r]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (view[i])
+			decide(p, c[i], view[i], q[i], &f[i], &out[i]);
+		else
+			policy_decide(p, q[i], NULL, &out[i]);
+	}
+}
+
+/* ---- explain ---- */
+
+static enum policy_match term_match(const struct flow *f, uint32_t term, unsigned *reached)
+{
+	for (*reached = 0; *reached < f->search.n; ++*reached)
+		if (!policy_row_bit(f->search.rows[*reached], term))
+			return POLICY_NO;
+	return policy_row_bit(f->sure, term) ? POLICY_YES : POLICY_UNKNOWN;
+}
+
+/* Names of the rows in the order in which put_known and put_names put them. */
+static unsigned row_names(const struct policy_compiled *c, const struct policy_query *q, const char **out)
+{
+	static const struct {
+		enum policy_dim dim;
+		const char *name;
+	} order[] = {{DIM_DST, "destination"}, {DIM_SRC, "source"},   {DIM_WHO, "identity"}, {DIM_DPORT, "destination port"},
+		     {DIM_SPORT, "source port"}, {DIM_PROTO, "protocol"}, {DIM_VNET, "network"}};
+	unsigned n = 0;
+
+	out[n++] = "rule";
+	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (uses(c, order[i].dim))
+			out[n++] = order[i].name;
+	if (q->from_private)
+		out[n++] = "direction";
+	out[n++] = "name";
+	return n;
+}
+
+/* The best of a rule's terms: the one that came farthest says what failed. */
+static void step_of(const struct policy_compiled *c, const struct policy_view *view, const struct flow *f, uint32_t r, const char *const *names,
+		    struct policy_step *step)
+{
+	unsigned best = 0, reached;
+
+	*step = (struct policy_step){.rule = view->rules[r].index, .filter = view->rules[r].filter, .action = view->rules[r].action, .match = POLICY_NO};
+	for (uint32_t t = c->rule_first[r]; t < c->rule_end[r]; t++) {
+		enum policy_match m = term_match(f, t, &reached);
+
+		if (m == POLICY_YES || (m == POLICY_UNKNOWN && step->match == POLICY_NO))
+			step->match = m;
+		if (m == POLICY_NO && reached > best)
+			best = reached;
+	}
+	if (step->match == POLICY_NO)
+		step->failed = c->rule_first[r] == c->rule_end[r] ? "traffic" : names[best];
 }
 
 size_t policy_explain(const struct policy_set *p, const struct policy_query *q, const struct names *names, struct policy_step *steps,
 		      size_t max, struct policy_result *out)
 {
-	static struct policy_step none;
+	const struct policy_view *view = view_of(p, q);
+	const struct policy_compiled *c = view ? view->compiled : NULL;
+	const char *row_name[POLICY_ROWS_MAX + 1];
+	bool open[3] = {true, true, true};
+	struct made_row may, sure;
+	uint32_t src, dst;
+	size_t told = 0;
+	struct flow f;
 
-	return decide(p, q, names, steps ? steps : &none, steps ? max : 0, out);
-}
+	policy_decide(p, q, names, out);
+	if (!c || !c->blocks)
+		return 0;
+	classes_of(p, &c, &q, 1, true, &src);
+	classes_of(p, &c, &q, 1, false, &dst);
+	put_known(&f, p, c, q, src, dst);
+	put_names(&f, c, view, q, names, &may, &sure);
+	row_names(c, q, row_name);
+	for (uint32_t r = 0; r < view->n_rules; r++) {
+		struct policy_step step;
 
-uint32_t policy_covered_by(const struct policy_set *p, uint32_t account, uint32_t rule)
-{
-	const struct policy_view *view = account < p->limits.accounts ? p->accounts[account].view : NULL;
-	uint32_t at;
-
-	for (at = 0; view && at < view->n_rules && view->rules[at].index != rule; at++)
-		;
-	if (!view || at == view->n_rules)
-		return POLICY_RULE_DEFAULT;
-	for (uint32_t i = 0; i < at; i++) {
-		const struct policy_view_rule *r = &view->rules[i];
-
-		if (r->filter == view->rules[at].filter && !r->traffic && !r->identity && !r->posture)
-			return r->index;
+		if (!policy_track_applies(view->rules[r].filter, q))
+			continue;
+		step_of(c, view, &f, r, row_name, &step);
+		step.decided = step.match == POLICY_YES && open[step.filter];
+		open[step.filter] &= step.match == POLICY_NO;
+		if (steps && told < max)
+			steps[told] = step;
+		told++;
 	}
-	return POLICY_RULE_DEFAULT;
+	return told;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Identities of clients, interned: equal ones share an id.
-#include "dataplane/tables/policy_internal.h"
+#include "dataplane/tables/policy_compiled.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -200,6 +200,10 @@ uint32_t policy_identity_get(struct policy_set *p, uint32_t account, const struc
 	person->refs = 1;
 	__atomic_store_n(&a->persons->at[id], person, __ATOMIC_RELEASE);
 	hash_insert(a, id);
+	if (a->view && a->view->compiled && !policy_compiled_person(p, a->view->compiled, a->view, id, person)) {
+		policy_identity_put(p, account, id);
+		return POLICY_IDENTITY_NONE;
+	}
 	return id;
 }
 
@@ -214,6 +218,8 @@ void policy_identity_put(struct policy_set *p, uint32_t account, uint32_t id)
 	if (--person->refs)
 		return;
 	hash_remove(a, id);
+	if (a->view && a->view->compiled)
+		policy_compiled_person(p, a->view->compiled, a->view, id, NULL);
 	__atomic_store_n(&a->persons->at[id], NULL, __ATOMIC_RELEASE);
 	a->free_persons[a->n_free++] = id;
 	policy_retire(p, free, person);

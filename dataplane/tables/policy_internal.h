@@ -4,6 +4,7 @@
 #define DATAPLANE_TABLES_POLICY_INTERNAL_H
 
 #include "dataplane/tables/policy.h"
+#include "dataplane/inspect/names.h"
 #include "lib/ip.h"
 
 /* ---- lists ---- */
@@ -54,8 +55,14 @@ struct policy_view_rule {
 	enum policy_filter filter;
 	enum policy_action action;
 	bool silent;
+	bool names_source; /* its traffic asks for net.src.ip */
 	const struct expr *traffic, *identity, *posture;
 };
+
+struct policy_compiled;
+struct policy_classes;
+struct policy_search;
+struct route_table;
 
 /* What readers see of an account: immutable, replaced as a whole. Rules in order of evaluation: filter, `off` first, precedence. */
 struct policy_view {
@@ -63,6 +70,8 @@ struct policy_view {
 	uint32_t n_rules, n_lists;
 	struct policy_view_rule *rules;
 	const struct policy_list **lists; /* sorted by id */
+	struct policy_compiled *compiled; /* NULL: no rules yet */
+	struct policy_set *set;           /* writer's */
 };
 
 struct policy_account {
@@ -74,6 +83,8 @@ struct policy_account {
 	uint32_t hash_size;
 	uint64_t list_entries;
 	uint64_t last_compile_ns;
+	struct policy_set *set;
+	struct policy_classes *classes; /* NULL: no rule has named an address yet */
 };
 
 #define POLICY_VNET_TEXT 40
@@ -85,7 +96,62 @@ struct policy_set {
 	uint32_t rules_total;
 	uint32_t n_vnets;
 	const char **vnets; /* [limits.vnets]: id text by index */
+	struct route_table *addresses; /* account's address → class of sets */
+	struct policy_compiled *graves; /* no reader is left; their sets are put back by the next change */
+	int (*search)(const struct policy_search *search, uint64_t blocks, uint64_t *out); /* policy_search_fn */
 };
+
+/* ---- facts for the interpreter (policy_facts.c) ---- */
+
+#define POLICY_DOMAINS_MAX 128
+
+/* Values that an environment points to. */
+struct policy_facts {
+	struct expr_env env;
+	struct expr_value src, dst, sport, dport, proto, vnet, sni, host, uri, method, fqdn, detected;
+	struct expr_value domains[3][POLICY_DOMAINS_MAX];
+};
+
+/* Nothing is known: all is missing. */
+void policy_facts_none(struct policy_facts *f, const struct policy_view *view);
+void policy_facts_person(struct policy_facts *f, const struct policy_person *who);
+void policy_facts_proto(struct policy_facts *f, uint8_t proto);
+void policy_facts_vnet(struct policy_facts *f, const char *id);
+void policy_facts_detected(struct policy_facts *f, enum detected_protocol protocol);
+/* The known name of one dimension (enum policy_dim). */
+void policy_facts_name(struct policy_facts *f, const struct policy_view *view, unsigned dim, const struct name_text *text);
+/* Everything known of a flow. */
+void policy_facts_flow(struct policy_facts *f, const struct policy_set *p, const struct policy_account *a, const struct policy_view *view,
+		       const struct policy_query *q, const struct names *names);
+
+/* ---- decision 7 (policy_decide.c) ---- */
+
+struct policy_track {
+	bool pending;
+	const struct policy_view_rule *decided;
+};
+
+#define POLICY_REFUSED                                                                                                       \
+	((struct policy_result){.verdict = POLICY_DENY,                                                                      \
+				.rule = POLICY_RULE_DEFAULT,                                                                 \
+				.l4_rule = POLICY_RULE_DEFAULT,                                                              \
+				.other_rule = POLICY_RULE_DEFAULT})
+
+bool policy_track_applies(enum policy_filter filter, const struct policy_query *q);
+/* A flow that the private side opens: only a rule that names its source allows it. */
+bool policy_rule_counts(const struct policy_view_rule *rule, const struct policy_query *q);
+void policy_combine(const struct policy_view *view, const struct policy_query *q, const struct policy_track *l4,
+		    const struct policy_track *other, struct policy_result *out);
+
+/* The reference model: rules one after the other by the interpreter. Control thread, tests. */
+void policy_model_decide(const struct policy_set *p, const struct policy_query *q, const struct names *names, struct policy_result *out);
+/* Takes the portable search even where the CPU has a faster one. For tests. */
+void policy_force_portable(struct policy_set *p, bool portable);
+
+/* ---- lists ---- */
+
+uint32_t policy_spans_merge(struct policy_span *spans, uint32_t n);
+const struct policy_list *policy_view_list(const struct policy_view *view, const char *id);
 
 /* Frees `what` after every reader has moved on. */
 void policy_retire(struct policy_set *p, void (*free_fn)(void *), const void *what);

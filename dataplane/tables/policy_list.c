@@ -51,23 +51,22 @@ static int compare_spans(const void *a, const void *b)
 	return c ? c : ip_addr_cmp(&x->last, &y->last);
 }
 
-static void merge_spans(struct policy_list *list)
+uint32_t policy_spans_merge(struct policy_span *spans, uint32_t count)
 {
 	uint32_t n = 0;
 
-	qsort(list->spans, list->n_spans, sizeof(*list->spans), compare_spans);
-	for (uint32_t i = 0; i < list->n_spans; i++) {
-		struct policy_span *last = n ? &list->spans[n - 1] : NULL;
+	qsort(spans, count, sizeof(*spans), compare_spans);
+	for (uint32_t i = 0; i < count; i++) {
+		struct policy_span *last = n ? &spans[n - 1] : NULL;
 
-		if (last && last->last.family == list->spans[i].first.family &&
-		    ip_addr_cmp(&list->spans[i].first, &last->last) <= 0) {
-			if (ip_addr_cmp(&list->spans[i].last, &last->last) > 0)
-				last->last = list->spans[i].last;
+		if (last && last->last.family == spans[i].first.family && ip_addr_cmp(&spans[i].first, &last->last) <= 0) {
+			if (ip_addr_cmp(&spans[i].last, &last->last) > 0)
+				last->last = spans[i].last;
 			continue;
 		}
-		list->spans[n++] = list->spans[i];
+		spans[n++] = spans[i];
 	}
-	list->n_spans = n;
+	return n;
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -127,7 +126,7 @@ struct policy_list *policy_list_make(const char *id, enum expr_list_type type, c
 		return NULL;
 	}
 	if (list->spans)
-		merge_spans(list);
+		list->n_spans = policy_spans_merge(list->spans, list->n_spans);
 	else
 		qsort(list->texts, list->n_texts, sizeof(*list->texts), compare_texts);
 	return list;

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The writer's side of policy: accounts, their rules and lists, published as a whole.
-#include "dataplane/tables/policy_internal.h"
+#include "dataplane/tables/policy_compiled.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* Prefixes in the table of addresses, all accounts together: a range of a list comes to several. */
+#define ADDRESSES_PER_ENTRY 4u
+#define ADDRESSES_OF_RULES 262144u
 
 static void free_retired(void *owner, uint64_t what)
 {
@@ -38,7 +42,10 @@ struct policy_set *policy_create(const struct policy_limits *limits, struct reti
 {
 	struct policy_set *p;
 
-	if (!limits->accounts || !limits->rules || !limits->lists || !limits->terms_per_rule) {
+	struct route_config addresses = {.vnets = limits->accounts, .retire = retire};
+
+	if (!limits->accounts || !limits->rules || limits->rules >= UINT16_MAX || !limits->lists || !limits->terms_per_rule ||
+	    limits->terms > POLICY_TERMS_MAX || limits->list_entries > 4000000) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -50,20 +57,60 @@ struct policy_set *policy_create(const struct policy_limits *limits, struct reti
 	p->n_vnets = limits->vnets;
 	p->accounts = calloc(limits->accounts, sizeof(*p->accounts));
 	p->vnets = calloc(limits->vnets + 1, sizeof(*p->vnets));
-	if (!p->accounts || !p->vnets) {
+	addresses.routes = ADDRESSES_PER_ENTRY * limits->list_entries + ADDRESSES_OF_RULES;
+	p->addresses = route_table_create(&addresses);
+	policy_force_portable(p, false);
+	if (!p->accounts || !p->vnets || !p->addresses) {
 		free(p->accounts);
 		free(p->vnets);
+		route_table_destroy(p->addresses);
 		free(p);
 		errno = ENOMEM;
 		return NULL;
 	}
+	for (uint32_t i = 0; i < limits->accounts; i++)
+		p->accounts[i].set = p;
 	return p;
+}
+
+void policy_force_portable(struct policy_set *p, bool portable)
+{
+	p->search = !portable && policy_search_has_avx512() ? policy_search_avx512 : policy_search_portable;
+}
+
+/* No reader is left in it; its sets go at the next change, not in the middle of the one that may be under way. */
+static void compiled_put(struct policy_set *p, struct policy_compiled *c)
+{
+	if (!c || --c->refs)
+		return;
+	c->grave = p->graves;
+	p->graves = c;
+}
+
+static void bury(struct policy_set *p)
+{
+	while (p->graves) {
+		struct policy_compiled *c = p->graves;
+
+		p->graves = c->grave;
+		for (uint32_t i = 0; i < c->n_sets; i++)
+			policy_set_put(p->accounts[c->account].classes, c->sets[i]);
+		policy_compiled_free(c);
+	}
+}
+
+bool policy_class_made(void *ctx, uint32_t id, const uint32_t *sets, uint32_t n)
+{
+	struct policy_account *a = ctx;
+
+	return !a->view || !a->view->compiled || policy_compiled_class(a->set, a->view->compiled, id, sets, n);
 }
 
 static void view_free(void *what)
 {
 	struct policy_view *view = what;
 
+	compiled_put(view->set, view->compiled);
 	free(view->rules);
 	free(view->lists);
 	free(view);
@@ -75,12 +122,13 @@ static void list_free(void *what)
 }
 
 /* A view that shares what it can with the account's last one; NULL when out of memory. */
-static struct policy_view *view_make(const struct policy_view *old, uint32_t n_rules, uint32_t n_lists)
+static struct policy_view *view_make(struct policy_set *p, const struct policy_view *old, uint32_t n_rules, uint32_t n_lists)
 {
 	struct policy_view *view = calloc(1, sizeof(*view));
 
 	if (!view)
 		return NULL;
+	view->set = p;
 	view->default_allow = old && old->default_allow;
 	view->n_rules = n_rules;
 	view->n_lists = n_lists;
@@ -151,6 +199,35 @@ static int check_list(const struct policy_set *p, const struct policy_account *a
 	return 0;
 }
 
+/* The view goes on with what is compiled, or with a new one where that depends on what is in the list. */
+static int take_compiled(struct policy_set *p, struct policy_account *a, struct policy_view *view, const char *id, struct policy_error *error)
+{
+	struct policy_compiled *c = a->view ? a->view->compiled : NULL;
+
+	if (c && policy_compiled_asks_list(c, id))
+		return policy_compile(p, c->account, view, &view->compiled, error);
+	view->compiled = c;
+	if (c)
+		c->refs++;
+	return 0;
+}
+
+/* The addresses of a list that some rule names. */
+static int fill_set(struct policy_account *a, const struct policy_list *list, struct policy_error *error)
+{
+	char key[1 + sizeof(list->id)];
+	size_t len = (size_t)snprintf(key, sizeof(key), "L%s", list->id);
+	uint32_t set = a->classes ? policy_set_find(a->classes, key, len) : POLICY_NONE;
+	int rc = set == POLICY_NONE ? 0 : policy_set_fill(a->classes, set, list->spans, list->n_spans);
+
+	if (rc) {
+		error->rule = POLICY_RULE_DEFAULT;
+		snprintf(error->message, sizeof(error->message), "list %.40s: %s", list->id,
+			 rc == -ENOSPC ? "its prefixes do not fit in the table of addresses" : "out of memory");
+	}
+	return rc;
+}
+
 int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum expr_list_type type, const char *const *items, size_t n,
 		    struct policy_error *error)
 {
@@ -164,6 +241,7 @@ int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum
 
 	if (!a || strlen(id) >= sizeof(list->id))
 		return refuse(error, POLICY_RULE_DEFAULT, -EINVAL, "list: no such account, or an id that is too long");
+	bury(p);
 	at = list_place(a->view, id, &found);
 	had = a->view ? a->view->n_lists : 0;
 	if (found)
@@ -174,7 +252,7 @@ int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum
 	list = policy_list_make(id, type, items, n, error, &rc);
 	if (!list)
 		return rc;
-	view = view_make(a->view, a->view ? a->view->n_rules : 0, had + !found);
+	view = view_make(p, a->view, a->view ? a->view->n_rules : 0, had + !found);
 	if (!view) {
 		policy_list_free(list);
 		return refuse(error, POLICY_RULE_DEFAULT, -ENOMEM, "out of memory");
@@ -185,6 +263,14 @@ int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum
 		memcpy(view->lists + at + 1, a->view->lists + at + found, (had - at - found) * sizeof(*view->lists));
 	}
 	view->lists[at] = list;
+	rc = take_compiled(p, a, view, id, error);
+	if (!rc)
+		rc = fill_set(a, list, error);
+	if (rc) {
+		view_free(view);
+		policy_list_free(list);
+		return rc;
+	}
 	a->list_entries += n - (old ? old->items : 0);
 	publish(p, a, view);
 	if (old)
@@ -195,23 +281,32 @@ int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum
 void policy_list_delete(struct policy_set *p, uint32_t account, const char *id)
 {
 	struct policy_account *a = account < p->limits.accounts ? &p->accounts[account] : NULL;
+	struct policy_list empty = {.type = EXPR_LIST_IP};
+	struct policy_error ignored;
 	const struct policy_list *old;
 	struct policy_view *view;
 	bool found;
 	uint32_t at;
 
-	if (!a || !a->view)
+	if (!a || !a->view || strlen(id) >= sizeof(empty.id))
 		return;
+	snprintf(empty.id, sizeof(empty.id), "%s", id);
+	bury(p);
 	at = list_place(a->view, id, &found);
 	if (!found)
 		return;
 	old = a->view->lists[at];
-	view = view_make(a->view, a->view->n_rules, a->view->n_lists - 1);
+	view = view_make(p, a->view, a->view->n_rules, a->view->n_lists - 1);
 	if (!view)
 		return;
 	memcpy(view->rules, a->view->rules, a->view->n_rules * sizeof(*view->rules));
 	memcpy(view->lists, a->view->lists, at * sizeof(*view->lists));
 	memcpy(view->lists + at, a->view->lists + at + 1, (a->view->n_lists - at - 1) * sizeof(*view->lists));
+	if (take_compiled(p, a, view, id, &ignored)) {
+		view_free(view);
+		return;
+	}
+	fill_set(a, &empty, &ignored);
 	a->list_entries -= old->items;
 	publish(p, a, view);
 	policy_retire(p, list_free, old);
@@ -254,6 +349,19 @@ static int check_rules(const struct policy_set *p, const struct policy_account *
 	return 0;
 }
 
+/* "rule 'x': …" */
+static void name_rule(const struct policy_rule *rules, size_t n, struct policy_error *error)
+{
+	char message[sizeof(error->message)];
+
+	for (size_t i = 0; error->rule != POLICY_RULE_DEFAULT && i < n; i++) {
+		if (rules[i].index != error->rule)
+			continue;
+		memcpy(message, error->message, sizeof(message));
+		snprintf(error->message, sizeof(error->message), "rule %.60s: %.180s", rules[i].name ? rules[i].name : "?", message);
+	}
+}
+
 int policy_rules_set(struct policy_set *p, uint32_t account, bool default_allow, const struct policy_rule *rules, size_t n,
 		     struct policy_error *error)
 {
@@ -268,7 +376,7 @@ int policy_rules_set(struct policy_set *p, uint32_t account, bool default_allow,
 	rc = check_rules(p, a, rules, n, error);
 	if (rc)
 		return rc;
-	view = view_make(a->view, (uint32_t)n, a->view ? a->view->n_lists : 0);
+	view = view_make(p, a->view, (uint32_t)n, a->view ? a->view->n_lists : 0);
 	if (!view)
 		return refuse(error, POLICY_RULE_DEFAULT, -ENOMEM, "out of memory");
 	view->default_allow = default_allow;
@@ -278,12 +386,20 @@ int policy_rules_set(struct policy_set *p, uint32_t account, bool default_allow,
 							   .filter = rules[i].filter,
 							   .action = rules[i].action,
 							   .silent = rules[i].silent,
+							   .names_source = rules[i].traffic && rules[i].traffic->fields & 1u << EXPR_F_NET_SRC_IP,
 							   .traffic = rules[i].traffic,
 							   .identity = rules[i].identity,
 							   .posture = rules[i].posture};
 	qsort(view->rules, n, sizeof(*view->rules), compare_rules);
 	if (a->view)
 		memcpy(view->lists, a->view->lists, a->view->n_lists * sizeof(*view->lists));
+	bury(p);
+	rc = policy_compile(p, account, view, &view->compiled, error);
+	if (rc) {
+		view_free(view);
+		name_rule(rules, n, error);
+		return rc;
+	}
 	p->rules_total += (uint32_t)n - (a->view ? a->view->n_rules : 0);
 	publish(p, a, view);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
@@ -301,6 +417,9 @@ int policy_vnet_put(struct policy_set *p, uint32_t vnet, const char *id)
 	}
 	old = p->vnets[vnet];
 	__atomic_store_n(&p->vnets[vnet], copy, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < p->limits.accounts; i++)
+		if (p->accounts[i].view && p->accounts[i].view->compiled)
+			policy_compiled_vnet(p, p->accounts[i].view->compiled, p->accounts[i].view, vnet);
 	if (old)
 		policy_retire(p, free, old);
 	return 0;
@@ -331,7 +450,7 @@ void policy_account_delete(struct policy_set *p, uint32_t account)
 	}
 	free(a->free_persons);
 	free(a->by_hash);
-	*a = (struct policy_account){.view = NULL};
+	*a = (struct policy_account){.set = p, .classes = a->classes};
 }
 
 void policy_destroy(struct policy_set *p)
@@ -341,6 +460,10 @@ void policy_destroy(struct policy_set *p)
 	p->retire.retire = NULL; /* no reader is left */
 	for (uint32_t i = 0; i < p->limits.accounts; i++)
 		policy_account_delete(p, i);
+	bury(p);
+	for (uint32_t i = 0; i < p->limits.accounts; i++)
+		policy_classes_free(p->accounts[i].classes);
+	route_table_destroy(p->addresses);
 	for (uint32_t i = 0; i < p->n_vnets; i++)
 		free((void *)(uintptr_t)p->vnets[i]);
 	free(p->vnets);
@@ -359,10 +482,16 @@ void policy_stats(const struct policy_set *p, uint32_t account, struct policy_st
 	out->list_entries = a->list_entries;
 	out->last_compile_ns = a->last_compile_ns;
 	out->bytes = (a->persons ? a->persons->capacity : 0) * (sizeof(void *) + 4 * sizeof(uint32_t));
+	out->bytes += a->classes ? policy_classes_bytes(a->classes) : 0;
+	out->classes = a->classes ? policy_classes_count(a->classes) : 0;
 	if (!a->view)
 		return;
-	out->rules = out->terms = a->view->n_rules;
-	out->lists = out->classes = a->view->n_lists;
+	out->rules = a->view->n_rules;
+	out->lists = a->view->n_lists;
+	if (a->view->compiled) {
+		out->terms = a->view->compiled->n_real;
+		out->bytes += policy_compiled_bytes(a->view->compiled);
+	}
 	out->bytes += a->view->n_rules * sizeof(*a->view->rules);
 	for (uint32_t i = 0; i < a->view->n_lists; i++)
 		out->bytes += a->view->lists[i]->items * sizeof(struct policy_span);
