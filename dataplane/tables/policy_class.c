@@ -41,8 +41,12 @@ struct policy_classes {
 	uint32_t *free_classes, n_free;
 	struct node *nodes; /* 0: none */
 	uint32_t n_nodes, room_nodes, free_node, root[2];
+	struct route_table *table_of; /* what readers look addresses up in */
+	uint32_t room_routes;
 	int error;
 };
+
+#define ROUTES_FIRST 4096u
 
 /* ---- classes ---- */
 
@@ -263,20 +267,69 @@ static void node_free(struct policy_classes *c, uint32_t n)
 	c->free_node = n;
 }
 
-static struct route route_of(const struct policy_classes *c, const struct node *node, uint8_t family)
+static struct route route_of(const struct node *node, uint8_t family)
 {
-	struct route r = {.vnet = c->account, .next_hop = node->class, .family = family, .len = node->len};
+	struct route r = { .next_hop = node->class, .family = family, .len = node->len};
 	uint64_t w[2] = {__builtin_bswap64(node->key.w[0]), __builtin_bswap64(node->key.w[1])};
 
 	memcpy(r.addr, w, family == 4 ? 4 : 16);
 	return r;
 }
 
+static bool copy_routes(const struct policy_classes *c, struct route_table *to, uint32_t n, uint8_t family)
+{
+	struct route r;
+
+	if (!n)
+		return true;
+	r = route_of(&c->nodes[n], family);
+	if (c->nodes[n].class && route_add(to, &r) < 0)
+		return false;
+	return copy_routes(c, to, c->nodes[n].kid[0], family) && copy_routes(c, to, c->nodes[n].kid[1], family);
+}
+
+static void table_free(void *table)
+{
+	route_table_destroy(table);
+}
+
+/* A table with more room; readers go over to it. */
+static bool table_grow(struct policy_classes *c)
+{
+	struct route_config config = {.vnets = 1, .retire = c->p->retire};
+	struct route_table *old = c->table_of, *more;
+
+	config.routes = c->room_routes ? c->room_routes * 4 : ROUTES_FIRST;
+	if (config.routes > POLICY_ROUTES_MAX)
+		return false;
+	more = route_table_create(&config);
+	if (!more)
+		return false;
+	if (!copy_routes(c, more, c->root[0], 4) || !copy_routes(c, more, c->root[1], 6)) {
+		route_table_destroy(more);
+		return false;
+	}
+	c->table_of = more;
+	c->room_routes = config.routes;
+	__atomic_store_n(&c->p->accounts[c->account].addresses, more, __ATOMIC_RELEASE);
+	if (old)
+		policy_retire(c->p, table_free, old);
+	return true;
+}
+
+static int tell(struct policy_classes *c, const struct route *r, bool add)
+{
+	return add ? route_add(c->table_of, r) : route_delete(c->table_of, r);
+}
+
 /* Readers see what the node says now. */
 static void node_tell(struct policy_classes *c, uint32_t n, uint8_t family)
 {
-	struct route r = route_of(c, &c->nodes[n], family);
-	int rc = c->nodes[n].own ? route_add(c->p->addresses, &r) : route_delete(c->p->addresses, &r);
+	struct route r = route_of(&c->nodes[n], family);
+	int rc = tell(c, &r, c->nodes[n].own != 0);
+
+	if ((rc == -ENOSPC || rc == -EAGAIN) && table_grow(c))
+		rc = tell(c, &r, c->nodes[n].own != 0);
 
 	if (rc < 0 && rc != -ENOENT && !c->error)
 		c->error = rc == -EAGAIN ? -ENOSPC : rc;
@@ -403,7 +456,7 @@ struct policy_classes *policy_classes_create(struct policy_set *p, uint32_t acco
 		return NULL;
 	c->p = p;
 	c->account = account;
-	if (!classes_grow(c) || class_of(c, NULL, 0) != 0 || c->error) {
+	if (!classes_grow(c) || class_of(c, NULL, 0) != 0 || c->error || !table_grow(c)) {
 		policy_classes_free(c);
 		return NULL;
 	}
@@ -415,6 +468,7 @@ void policy_classes_free(struct policy_classes *c)
 {
 	if (!c)
 		return;
+	route_table_destroy(c->table_of);
 	for (uint32_t i = 0; i < c->n_sets; i++) {
 		free(c->sets[i].key);
 		free(c->sets[i].prefixes);
@@ -620,11 +674,13 @@ uint32_t policy_classes_count(const struct policy_classes *c)
 
 size_t policy_classes_bytes(const struct policy_classes *c)
 {
+	struct route_stats routes;
 	size_t bytes = sizeof(*c) + c->room_nodes * sizeof(*c->nodes) + c->room_classes * (sizeof(*c->classes) + 12);
 
 	for (uint32_t i = 0; i < c->n_sets; i++)
 		bytes += c->sets[i].n * sizeof(struct ip_prefix);
 	for (uint32_t i = 0; i < c->n_classes; i++)
 		bytes += c->classes[i].sets ? c->classes[i].n * 4 : 0;
-	return bytes;
+	route_table_stats(c->table_of, &routes);
+	return bytes + routes.bytes_used;
 }

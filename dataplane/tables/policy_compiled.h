@@ -126,7 +126,9 @@ struct policy_class_ops {
 	void *ctx;
 };
 
-/* Route table `rt`, vnet `account`. */
+/* Prefixes of one account in the table of addresses: a range of a list comes to several. */
+#define POLICY_ROUTES_MAX (16u << 20)
+
 struct policy_classes *policy_classes_create(struct policy_set *p, uint32_t account, struct policy_class_ops ops);
 void policy_classes_free(struct policy_classes *c);
 /* The set of this key, made empty; one more reference. POLICY_NONE without memory. */

@@ -37,33 +37,54 @@ struct flow {
 	const struct policy_row *sure; /* of these, those that do */
 };
 
-/* The classes of the addresses of n flows. */
+struct lookups {
+	const struct route_table *table;
+	uint32_t addr[64], flow[64];
+	unsigned n;
+};
+
+static void look_up(struct lookups *l, uint32_t *out)
+{
+	static const uint32_t vnets[64];
+	uint32_t found[64];
+
+	if (!l->n)
+		return;
+	route_lookup_v4_bulk(l->table, vnets, l->addr, found, l->n);
+	for (unsigned i = 0; i < l->n; i++)
+		out[l->flow[i]] = found[i] == ROUTE_NONE ? 0 : found[i];
+	l->n = 0;
+}
+
+/* The classes of the addresses of n ≤ 64 flows; 0: of no set. Those of one account are looked up together. */
 static void classes_of(const struct policy_set *p, const struct policy_compiled *const *c, const struct policy_query *const *q, unsigned n,
 		       bool source, uint32_t *out)
 {
-	uint32_t account[64], four[64], index[64], found[64];
-	unsigned n_four = 0;
+	struct lookups l;
 
+	l.table = NULL;
+	l.n = 0;
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *addr = source ? q[i]->src : q[i]->dst;
+		const struct route_table *table;
 
 		out[i] = 0;
 		if (!c[i] || !(c[i]->used >> (source ? DIM_SRC : DIM_DST) & 1))
 			continue;
-		if (q[i]->family == 4) {
-			account[n_four] = q[i]->account;
-			memcpy(&four[n_four], addr, 4);
-			index[n_four++] = i;
-		} else {
-			found[0] = route_lookup_v6(p->addresses, q[i]->account, addr);
-			out[i] = found[0] == ROUTE_NONE ? 0 : found[0];
+		table = __atomic_load_n(&p->accounts[q[i]->account].addresses, __ATOMIC_ACQUIRE);
+		if (q[i]->family != 4) {
+			uint32_t found = route_lookup_v6(table, 0, addr);
+
+			out[i] = found == ROUTE_NONE ? 0 : found;
+			continue;
 		}
+		if (table != l.table)
+			look_up(&l, out);
+		l.table = table;
+		memcpy(&l.addr[l.n], addr, 4);
+		l.flow[l.n++] = i;
 	}
-	if (!n_four)
-		return;
-	route_lookup_v4_bulk(p->addresses, account, four, found, n_four);
-	for (unsigned i = 0; i < n_four; i++)
-		out[index[i]] = found[i] == ROUTE_NONE ? 0 : found[i];
+	look_up(&l, out);
 }
 
 static inline void put(struct flow *f, const struct policy_row *row)

@@ -85,6 +85,7 @@ struct policy_account {
 	uint64_t last_compile_ns;
 	struct policy_set *set;
 	struct policy_classes *classes; /* NULL: no rule has named an address yet */
+	struct route_table *addresses;  /* readers': address → class of sets; comes with classes */
 };
 
 #define POLICY_VNET_TEXT 40
@@ -96,7 +97,6 @@ struct policy_set {
 	uint32_t rules_total;
 	uint32_t n_vnets;
 	const char **vnets; /* [limits.vnets]: id text by index */
-	struct route_table *addresses; /* account's address → class of sets */
 	struct policy_compiled *graves; /* no reader is left; their sets are put back by the next change */
 	int (*search)(const struct policy_search *search, uint64_t blocks, uint64_t *out); /* policy_search_fn */
 };

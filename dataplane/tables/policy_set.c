@@ -8,10 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Prefixes in the table of addresses, all accounts together: a range of a list comes to several. */
-#define ADDRESSES_PER_ENTRY 4u
-#define ADDRESSES_OF_RULES 262144u
-
 static void free_retired(void *owner, uint64_t what)
 {
 	void (**box)(void *) = (void (**)(void *))(uintptr_t)what;
@@ -42,8 +38,6 @@ struct policy_set *policy_create(const struct policy_limits *limits, struct reti
 {
 	struct policy_set *p;
 
-	struct route_config addresses = {.vnets = limits->accounts, .retire = retire};
-
 	if (!limits->accounts || !limits->rules || limits->rules >= UINT16_MAX || !limits->lists || !limits->terms_per_rule ||
 	    limits->terms > POLICY_TERMS_MAX || limits->list_entries > 4000000) {
 		errno = EINVAL;
@@ -57,13 +51,10 @@ struct policy_set *policy_create(const struct policy_limits *limits, struct reti
 	p->n_vnets = limits->vnets;
 	p->accounts = calloc(limits->accounts, sizeof(*p->accounts));
 	p->vnets = calloc(limits->vnets + 1, sizeof(*p->vnets));
-	addresses.routes = ADDRESSES_PER_ENTRY * limits->list_entries + ADDRESSES_OF_RULES;
-	p->addresses = route_table_create(&addresses);
 	policy_force_portable(p, false);
-	if (!p->accounts || !p->vnets || !p->addresses) {
+	if (!p->accounts || !p->vnets) {
 		free(p->accounts);
 		free(p->vnets);
-		route_table_destroy(p->addresses);
 		free(p);
 		errno = ENOMEM;
 		return NULL;
@@ -263,9 +254,12 @@ int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum
 		memcpy(view->lists + at + 1, a->view->lists + at + found, (had - at - found) * sizeof(*view->lists));
 	}
 	view->lists[at] = list;
-	rc = take_compiled(p, a, view, id, error);
-	if (!rc)
-		rc = fill_set(a, list, error);
+	rc = fill_set(a, list, error);
+	if (!rc) {
+		rc = take_compiled(p, a, view, id, error);
+		if (rc && old)
+			fill_set(a, old, &(struct policy_error){0});
+	}
 	if (rc) {
 		view_free(view);
 		policy_list_free(list);
@@ -450,7 +444,7 @@ void policy_account_delete(struct policy_set *p, uint32_t account)
 	}
 	free(a->free_persons);
 	free(a->by_hash);
-	*a = (struct policy_account){.set = p, .classes = a->classes};
+	*a = (struct policy_account){.set = p, .classes = a->classes, .addresses = a->addresses};
 }
 
 void policy_destroy(struct policy_set *p)
@@ -463,7 +457,6 @@ void policy_destroy(struct policy_set *p)
 	bury(p);
 	for (uint32_t i = 0; i < p->limits.accounts; i++)
 		policy_classes_free(p->accounts[i].classes);
-	route_table_destroy(p->addresses);
 	for (uint32_t i = 0; i < p->n_vnets; i++)
 		free((void *)(uintptr_t)p->vnets[i]);
 	free(p->vnets);
