@@ -353,7 +353,7 @@ static void bench_names(struct bench *b)
 /* ---- the full size ---- */
 
 #define LISTS	 1000u
-#define PER_LIST 901u
+#define PER_LIST 900u
 #define LARGE	 100000u
 
 static void put_lists(struct bench *b, char (*items)[20], const char **at)
