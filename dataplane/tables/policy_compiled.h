@@ -143,6 +143,23 @@ const uint32_t *policy_class_sets(const struct policy_classes *c, uint32_t id, u
 uint32_t policy_classes_count(const struct policy_classes *c);
 size_t policy_classes_bytes(const struct policy_classes *c);
 
+/* ---- names that are written out (policy_literals.c) ---- */
+
+enum policy_place {
+	PLACE_NAME,   /* the name */
+	PLACE_DOMAIN, /* the name or a parent of it */
+	PLACE_BELOW,  /* key begins with a dot: what the name ends in */
+};
+
+struct policy_literals;
+struct policy_literals *policy_literals_create(void);
+void policy_literals_free(struct policy_literals *l);
+/* The key is copied. False without memory. */
+bool policy_literals_put(struct policy_literals *l, enum policy_place place, const char *key, size_t len, uint32_t atom);
+/* Calls hit for the atom of each key that is at its place in the text. */
+void policy_literals_ask(const struct policy_literals *l, const char *text, size_t len, void (*hit)(void *user, uint32_t atom), void *user);
+size_t policy_literals_bytes(const struct policy_literals *l);
+
 /* ---- names (policy_names.c) ---- */
 
 struct policy_names;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What names are held against. All patterns over host names of an account are one Hyperscan database, those over addresses of
-// requests another: one scan per name. Lists are looked up; the few shapes that are neither are asked one by one.
+// What names are held against. Host names that rules write out, their domains and "*.domain" are in a hash table; all other
+// patterns over host names of an account are one Hyperscan database, those over addresses of requests another: one scan per name.
+// Lists, and the few shapes that are none of these, are asked one by one.
 #include "dataplane/tables/policy_compiled.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@ struct bank {
 };
 
 struct policy_names {
+	struct policy_literals *literals;
 	struct bank hosts, requests;
 	uint32_t *slow[DIM_COUNT], n_slow[DIM_COUNT]; /* atoms that are asked one by one */
 };
@@ -147,6 +149,61 @@ static const struct expr_node *simple(const struct policy_atom *atom, bool *doma
 	return node;
 }
 
+/* A set of texts without ranges. */
+static bool singles(const struct expr_node *node)
+{
+	for (size_t i = 0; i < node->n; i++)
+		if (node->ranges[i].first.bytes.n != node->ranges[i].last.bytes.n ||
+		    memcmp(node->ranges[i].first.bytes.p, node->ranges[i].last.bytes.p, node->ranges[i].first.bytes.n) != 0)
+			return false;
+	return true;
+}
+
+/* "*.domain" without another star: the key from the dot on, in lower case, and its length; 0: another shape. */
+static size_t below_domain(struct expr_bytes pattern, char key[NAME_HOST_MAX])
+{
+	size_t n = pattern.n - 1;
+
+	if (pattern.n < 3 || n > NAME_HOST_MAX || pattern.p[0] != '*' || pattern.p[1] != '.' || memchr(pattern.p + 1, '*', n) ||
+	    memchr(pattern.p, '\\', pattern.n))
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		key[i] = (char)(pattern.p[i + 1] >= 'A' && pattern.p[i + 1] <= 'Z' ? pattern.p[i + 1] + 32 : pattern.p[i + 1]);
+	return n;
+}
+
+/* As bank_atom, for what a hash table answers. */
+static int literal_atom(struct policy_literals *l, uint32_t a, const struct policy_atom *atom)
+{
+	bool domains;
+	const struct expr_node *node = simple(atom, &domains);
+	enum policy_place place = domains ? PLACE_DOMAIN : PLACE_NAME;
+	char key[NAME_HOST_MAX];
+	size_t n;
+
+	if (!node || node->lhs->func != EXPR_FIELD_ITSELF)
+		return 0;
+	switch (node->cmp) {
+	case EXPR_EQ:
+	case EXPR_NE:
+		return policy_literals_put(l, place, node->value.bytes.p, node->value.bytes.n, a) ? 1 : -ENOMEM;
+	case EXPR_IN:
+		if (!singles(node))
+			return 0;
+		for (size_t i = 0; i < node->n; i++)
+			if (!policy_literals_put(l, place, node->ranges[i].first.bytes.p, node->ranges[i].first.bytes.n, a))
+				return -ENOMEM;
+		return 1;
+	case EXPR_WILDCARD:
+		n = below_domain(node->value.bytes, key);
+		if (!n)
+			return 0;
+		return policy_literals_put(l, PLACE_BELOW, key, n, a) ? 1 : -ENOMEM;
+	default:
+		return 0;
+	}
+}
+
 /* 1: in the bank; 0: its shape is none for it; else an error. */
 static int bank_atom(struct bank *b, uint32_t a, const struct policy_atom *atom)
 {
@@ -167,10 +224,8 @@ static int bank_atom(struct bank *b, uint32_t a, const struct policy_atom *atom)
 	case EXPR_TRUE:
 		return put_pattern(b, a, node, node->lhs->with, domains) ? 1 : -ENOMEM;
 	case EXPR_IN:
-		for (size_t i = 0; i < node->n; i++)
-			if (node->ranges[i].first.bytes.n != node->ranges[i].last.bytes.n ||
-			    memcmp(node->ranges[i].first.bytes.p, node->ranges[i].last.bytes.p, node->ranges[i].first.bytes.n) != 0)
-				return 0;
+		if (!singles(node))
+			return 0;
 		for (size_t i = 0; i < node->n; i++)
 			if (!put_pattern(b, a, node, node->ranges[i].first.bytes, domains))
 				return -ENOMEM;
@@ -254,7 +309,7 @@ static struct bank *bank_of(struct policy_names *n, unsigned d)
 int policy_names_make(const struct policy_atoms *atoms, struct policy_names **out, struct policy_error *error)
 {
 	struct policy_names *n = calloc(1, sizeof(*n));
-	int rc = n ? 0 : -ENOMEM;
+	int rc = n && (n->literals = policy_literals_create()) ? 0 : -ENOMEM;
 
 	*error = (struct policy_error){.rule = POLICY_RULE_DEFAULT, .message = "out of memory"};
 	for (uint32_t i = 0; !rc && i < atoms->n; i++) {
@@ -263,7 +318,8 @@ int policy_names_make(const struct policy_atoms *atoms, struct policy_names **ou
 
 		if (a->dim < DIM_NAMES || a->dim == DIM_DETECTED)
 			continue;
-		rc = b && a->ask == ASK_NODE ? bank_atom(b, i, a) : 0;
+		rc = b == &n->hosts && a->ask == ASK_NODE ? literal_atom(n->literals, i, a) : 0;
+		rc = rc || !b || a->ask != ASK_NODE ? rc : bank_atom(b, i, a);
 		if (rc == 0)
 			rc = slow_put(n, a->dim, i) ? 1 : -ENOMEM;
 		rc = rc < 0 ? rc : 0;
@@ -286,6 +342,7 @@ void policy_names_free(struct policy_names *n)
 {
 	if (!n)
 		return;
+	policy_literals_free(n->literals);
 	bank_free(&n->hosts);
 	bank_free(&n->requests);
 	for (unsigned d = 0; d < DIM_COUNT; d++)
@@ -306,7 +363,7 @@ static size_t bank_bytes(const struct bank *b)
 
 size_t policy_names_bytes(const struct policy_names *n)
 {
-	return n ? bank_bytes(&n->hosts) + bank_bytes(&n->requests) : 0;
+	return n ? policy_literals_bytes(n->literals) + bank_bytes(&n->hosts) + bank_bytes(&n->requests) : 0;
 }
 
 /* ---- asking ---- */
@@ -318,14 +375,20 @@ struct hits {
 	enum policy_dim dim;
 };
 
+static void fire(void *user, uint32_t atom)
+{
+	struct hits *h = user;
+
+	if (h->atoms->at[atom].dim == h->dim)
+		h->fired[atom / 64] |= 1ull << atom % 64;
+}
+
 static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *user)
 {
 	struct hits *h = user;
-	uint32_t atom = h->bank->atoms[id];
 
 	(void)from, (void)to, (void)flags;
-	if (h->atoms->at[atom].dim == h->dim)
-		h->fired[atom / 64] |= 1ull << atom % 64;
+	fire(h, h->bank->atoms[id]);
 	return 0;
 }
 
@@ -374,6 +437,7 @@ void policy_names_ask(const struct policy_names *n, const struct policy_atoms *a
 	if (d == DIM_SNI || d == DIM_HOST || d == DIM_FQDN) {
 		for (size_t i = 0; i < len; i++)
 			low[i] = (char)(text->text[i] >= 'A' && text->text[i] <= 'Z' ? text->text[i] + 32 : text->text[i]);
+		policy_literals_ask(n->literals, low, len, fire, &(struct hits){.atoms = atoms, .fired = fired, .dim = d});
 		scan(&n->hosts, atoms, d, low, len, fired);
 	} else if (d == DIM_URI) {
 		scan(&n->requests, atoms, d, text->text, text->len, fired);
