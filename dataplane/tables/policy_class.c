@@ -667,6 +667,22 @@ const uint32_t *policy_class_sets(const struct policy_classes *c, uint32_t id, u
 	return c->classes[id].sets;
 }
 
+static void mark(const struct policy_classes *c, uint32_t n, uint8_t *there)
+{
+	if (!n)
+		return;
+	there[c->nodes[n].class] = 1;
+	mark(c, c->nodes[n].kid[0], there);
+	mark(c, c->nodes[n].kid[1], there);
+}
+
+void policy_classes_mark(const struct policy_classes *c, uint8_t *there)
+{
+	there[0] = 1;
+	mark(c, c->root[0], there);
+	mark(c, c->root[1], there);
+}
+
 uint32_t policy_classes_count(const struct policy_classes *c)
 {
 	return c->live_classes;

@@ -140,6 +140,8 @@ int policy_set_fill(struct policy_classes *c, uint32_t set, const struct policy_
 uint32_t policy_class_bound(const struct policy_classes *c);
 /* Sets of a class; NULL: there is no such class. Class 0 is of no set. */
 const uint32_t *policy_class_sets(const struct policy_classes *c, uint32_t id, uint32_t *n);
+/* there[id] = 1 for each class that some address has now ([policy_class_bound]). */
+void policy_classes_mark(const struct policy_classes *c, uint8_t *there);
 uint32_t policy_classes_count(const struct policy_classes *c);
 size_t policy_classes_bytes(const struct policy_classes *c);
 

@@ -27,9 +27,14 @@ bool policy_rule_counts(const struct policy_view_rule *rule, const struct policy
 
 /* A row that is made for one decision. */
 struct made_row {
-	_Alignas(64) struct policy_row head;
+	_Alignas(64) uint64_t head[sizeof(struct policy_row) / 8]; /* struct policy_row; its words come next */
 	uint64_t words[POLICY_BLOCKS_MAX * POLICY_BLOCK_WORDS];
 };
+
+static inline struct policy_row *row_of(struct made_row *made)
+{
+	return (struct policy_row *)(void *)made->head;
+}
 
 /* What holds for certain of a term whose bit is in all rows. */
 struct flow {
@@ -230,7 +235,7 @@ static void names_of(const struct policy_compiled *c, const struct policy_view *
 			known_name(c, view, (enum policy_dim)d, text, may, sure);
 		}
 	}
-	may->head.summary = sure->head.summary = c->blocks < 64 ? (1ull << c->blocks) - 1 : ~0ull;
+	row_of(may)->summary = row_of(sure)->summary = c->blocks < 64 ? (1ull << c->blocks) - 1 : ~0ull;
 }
 
 static void put_names(struct flow *f, const struct policy_compiled *c, const struct policy_view *view, const struct policy_query *q,
@@ -244,8 +249,8 @@ static void put_names(struct flow *f, const struct policy_compiled *c, const str
 		f->sure = c->certain;
 	} else {
 		names_of(c, view, names, may, sure);
-		put(f, &may->head);
-		f->sure = &sure->head;
+		put(f, row_of(may));
+		f->sure = row_of(sure);
 	}
 }
 

@@ -78,13 +78,14 @@ static void compiled_put(struct policy_set *p, struct policy_compiled *c)
 	p->graves = c;
 }
 
-static void bury(struct policy_set *p)
+/* whole: the set itself goes, tables of addresses and all: nothing is retired any more. */
+static void bury(struct policy_set *p, bool whole)
 {
 	while (p->graves) {
 		struct policy_compiled *c = p->graves;
 
 		p->graves = c->grave;
-		for (uint32_t i = 0; i < c->n_sets; i++)
+		for (uint32_t i = 0; !whole && i < c->n_sets; i++)
 			policy_set_put(p->accounts[c->account].classes, c->sets[i]);
 		policy_compiled_free(c);
 	}
@@ -232,7 +233,7 @@ int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum
 
 	if (!a || strlen(id) >= sizeof(list->id))
 		return refuse(error, POLICY_RULE_DEFAULT, -EINVAL, "list: no such account, or an id that is too long");
-	bury(p);
+	bury(p, false);
 	at = list_place(a->view, id, &found);
 	had = a->view ? a->view->n_lists : 0;
 	if (found)
@@ -285,7 +286,7 @@ void policy_list_delete(struct policy_set *p, uint32_t account, const char *id)
 	if (!a || !a->view || strlen(id) >= sizeof(empty.id))
 		return;
 	snprintf(empty.id, sizeof(empty.id), "%s", id);
-	bury(p);
+	bury(p, false);
 	at = list_place(a->view, id, &found);
 	if (!found)
 		return;
@@ -387,7 +388,7 @@ int policy_rules_set(struct policy_set *p, uint32_t account, bool default_allow,
 	qsort(view->rules, n, sizeof(*view->rules), compare_rules);
 	if (a->view)
 		memcpy(view->lists, a->view->lists, a->view->n_lists * sizeof(*view->lists));
-	bury(p);
+	bury(p, false);
 	rc = policy_compile(p, account, view, &view->compiled, error);
 	if (rc) {
 		view_free(view);
@@ -454,7 +455,7 @@ void policy_destroy(struct policy_set *p)
 	p->retire.retire = NULL; /* no reader is left */
 	for (uint32_t i = 0; i < p->limits.accounts; i++)
 		policy_account_delete(p, i);
-	bury(p);
+	bury(p, true);
 	for (uint32_t i = 0; i < p->limits.accounts; i++)
 		policy_classes_free(p->accounts[i].classes);
 	for (uint32_t i = 0; i < p->n_vnets; i++)

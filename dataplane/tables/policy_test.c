@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/tables/policy.h"
+#include "dataplane/tables/policy_compiled.h"
 
 #define RULES_MAX 8
 
@@ -266,6 +266,155 @@ static void test_private_side(void **state)
 	bed_close(&b);
 }
 
+/* A rule that does not name the source opens nothing for the private side; one that blocks does block. */
+static void test_private_side_needs_source(void **state)
+{
+	const struct rule_text open[] = {{"l4 10 allow", "net.dst.port == 22", NULL, NULL}, {NULL, NULL, NULL, NULL}};
+	const struct rule_text shut[] = {{"l4 10 block", "net.dst.port == 22", NULL, NULL}, {"l4 20 allow", "net.src.ip in $nets", NULL, NULL}, {NULL, NULL, NULL, NULL}};
+	struct policy_result r;
+	struct policy_query q;
+	struct ip_addr a;
+	struct bed b;
+
+	(void)state;
+	assert_true(ip_addr_parse("192.0.2.9", &a));
+	for (unsigned i = 0; i < 2; i++) {
+		bed_open(&b);
+		bed_rules(&b, i ? shut : open, true);
+		q = query(&b, "ana", "100.96.0.10", 22, TCP);
+		memcpy(q.src, a.bytes, 16);
+		policy_decide(b.set, &q, NULL, &r);
+		assert_int_equal(r.verdict, i ? POLICY_DENY : POLICY_PASS);
+		q.from_private = true;
+		policy_decide(b.set, &q, NULL, &r);
+		assert_int_equal(r.verdict, POLICY_DENY);
+		assert_int_equal(r.rule, i ? 0 : POLICY_RULE_DEFAULT);
+		bed_close(&b);
+	}
+}
+
+/* Rules by their terms: numbered, with the traffic and how many terms it has. */
+static void test_terms(void **state)
+{
+	static const struct {
+		int number;
+		const char *traffic;
+		uint32_t terms;
+	} of[] = {
+		{1, "net.dst.port == 1", 1},
+		{2, "net.dst.port == 1 or net.dst.port == 2 or net.dst.ip in $nets", 3},
+		{3, "(net.dst.port == 1 or net.dst.port == 2) and (net.src.port == 1 or net.src.port == 2)", 4},
+		{4, "not (net.dst.port == 1 or net.src.port == 2)", 1},
+		{5, "not (net.dst.port == 1 and net.src.port == 2)", 2},
+		{6, "net.dst.port == 1 xor net.src.port == 2", 2},
+		{7, "net.dst.port == 1 and not net.dst.port == 1", 0}, /* always known: nothing is left */
+		{8, "net.dst.port == 1 and net.dst.port != 1", 0},
+		{9, "net.sni.host == \"a\" and not net.sni.host == \"a\"", 1}, /* unknown until it is seen */
+		{10, "net.dst.port in {1 2 3 4 5 6..9}", 1},
+	};
+	struct policy_stats stats;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		const struct rule_text rules[] = {{"l4 10 allow", of[i].traffic, NULL, NULL}, {NULL, NULL, NULL, NULL}};
+		struct bed b;
+
+		bed_open(&b);
+		bed_rules(&b, rules, false);
+		policy_stats(b.set, 0, &stats);
+		if (stats.terms != of[i].terms)
+			fail_msg("case %d: %u terms, not %u", of[i].number, stats.terms, of[i].terms);
+		bed_close(&b);
+	}
+}
+
+static void test_term_limits(void **state)
+{
+	const struct policy_limits limits = {.accounts = 1, .vnets = 1, .rules = 4, .terms = 5, .rules_total = 4, .lists = 1, .list_entries = 1, .terms_per_rule = 3};
+	struct policy_set *p = policy_create(&limits, (struct retire_ops){NULL, NULL});
+	struct expr *three = parse("net.dst.port == 1 or net.dst.port == 2 or net.dst.port == 3", EXPR_L4);
+	struct expr *four = parse("(net.dst.port == 1 or net.dst.port == 2) and (net.src.port == 1 or net.src.port == 2)", EXPR_L4);
+	struct policy_rule rules[2] = {{.index = 0, .precedence = 1, .name = "one", .traffic = three}, {.index = 1, .precedence = 2, .name = "two", .traffic = three}};
+	struct policy_error error;
+	struct policy_query q = {.family = 4, .proto = TCP, .dst_port = 2};
+	struct policy_result r;
+
+	(void)state;
+	assert_int_equal(policy_rules_set(p, 0, false, rules, 1, &error), 0);
+	assert_int_equal(policy_rules_set(p, 0, false, rules, 2, &error), -ENOSPC); /* six terms of five */
+	assert_int_equal(error.rule, 1);
+	assert_non_null(strstr(error.message, "rule two"));
+	rules[0].traffic = four;
+	assert_int_equal(policy_rules_set(p, 0, false, rules, 1, &error), -ENOSPC);
+	assert_int_equal(error.rule, 0);
+	assert_non_null(strstr(error.message, "more than 3"));
+	policy_decide(p, &q, NULL, &r); /* the rules before stay */
+	assert_int_equal(r.verdict, POLICY_PASS);
+	policy_destroy(p);
+	expr_free(three);
+	expr_free(four);
+}
+
+/* A list that outgrows the first table of addresses, item by item, with prefixes inside one another. */
+static void test_large_list(void **state)
+{
+	const struct rule_text rules[] = {{"l4 10 block", "net.dst.ip in $large and not net.dst.ip in {10.0.7.0/24}", NULL, NULL}, {NULL, NULL, NULL, NULL}};
+	static char texts[20000][20];
+	static const char *items[20001];
+	struct policy_error error;
+	struct policy_result r;
+	struct policy_query q;
+	struct bed b;
+
+	(void)state;
+	bed_open(&b);
+	bed_rules(&b, rules, true);
+	for (uint32_t i = 0; i < 20000; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "10.0.%u.%u", i * 2 / 256, i * 2 % 256);
+		items[i] = texts[i];
+	}
+	assert_int_equal(policy_list_put(b.set, 0, "large", EXPR_LIST_IP, items, 20000, &error), 0);
+	for (unsigned step = 0; step < 3; step++) {
+		for (uint32_t at = 0; at < 40000; at += 7) {
+			char dst[20];
+
+			snprintf(dst, sizeof(dst), "10.0.%u.%u", at / 256, at % 256);
+			q = query(&b, "ana", dst, 80, TCP);
+			policy_decide(b.set, &q, NULL, &r);
+			if (r.verdict != (at / 256 != 7 && (step == 1 || at % 2 == 0) ? POLICY_DENY : POLICY_PASS))
+				fail_msg("step %u: %s: %u", step, dst, r.verdict);
+		}
+		items[20000] = "10.0.0.0/8"; /* covers all of them; then it is gone again */
+		assert_int_equal(policy_list_put(b.set, 0, "large", EXPR_LIST_IP, items, step == 0 ? 20001 : 20000, &error), 0);
+	}
+	bed_close(&b);
+}
+
+/* An item of a list of texts that an identity asks for takes effect on those who are there. */
+static void test_list_of_people(void **state)
+{
+	const struct rule_text rules[] = {{"l4 10 allow", NULL, "identity.email in $hosts", NULL}, {NULL, NULL, NULL, NULL}};
+	const char *const people[] = {"ANA@example.com"};
+	struct policy_error error;
+	struct policy_result r;
+	struct policy_query q;
+	struct bed b;
+
+	(void)state;
+	bed_open(&b);
+	bed_rules(&b, rules, false);
+	q = query(&b, "ana", "10.0.0.1", 80, TCP);
+	policy_decide(b.set, &q, NULL, &r);
+	assert_int_equal(r.verdict, POLICY_DENY);
+	assert_int_equal(policy_list_put(b.set, 0, "hosts", EXPR_LIST_EMAIL, people, 1, &error), 0);
+	policy_decide(b.set, &q, NULL, &r);
+	assert_int_equal(r.verdict, POLICY_PASS);
+	policy_list_delete(b.set, 0, "hosts");
+	policy_decide(b.set, &q, NULL, &r);
+	assert_int_equal(r.verdict, POLICY_DENY);
+	bed_close(&b);
+}
+
 static void test_explain(void **state)
 {
 	const struct rule_text rules[] = {{"l4 20 block", NULL, NULL, NULL}, {"l4 10 allow", "net.dst.port == 443", "identity.email == \"ana@example.com\"", NULL},
@@ -310,6 +459,43 @@ static void test_covered(void **state)
 	assert_int_equal(policy_covered_by(b.set, 0, 2), POLICY_RULE_DEFAULT);
 	assert_int_equal(policy_covered_by(b.set, 0, 77), POLICY_RULE_DEFAULT);
 	bed_close(&b);
+}
+
+/* Covered for certain, and what only looks so. */
+static void test_covered_table(void **state)
+{
+	static const struct {
+		int number;
+		struct rule_text first, second;
+		bool covered;
+	} of[] = {
+		{1, {"l4 10 block", "net.dst.ip in {10.0.0.0/8}", NULL, NULL}, {"l4 20 allow", "net.dst.ip in {10.1.0.0/16}", NULL, NULL}, true},
+		{2, {"l4 10 block", "net.dst.ip in {10.1.0.0/16}", NULL, NULL}, {"l4 20 allow", "net.dst.ip in {10.0.0.0/8}", NULL, NULL}, false},
+		{3, {"l4 10 block", "net.dst.port in {80..90}", NULL, NULL}, {"l4 20 allow", "net.dst.port in {81 85}", NULL, NULL}, true},
+		{4, {"l4 10 block", "net.dst.port in {80..90}", NULL, NULL}, {"l4 20 allow", "net.dst.port in {81 91}", NULL, NULL}, false},
+		{5, {"l4 10 block", "net.dst.port == 80", "identity.email == \"a\"", NULL}, {"l4 20 allow", "net.dst.port == 80", NULL, NULL}, false},
+		{6, {"l4 10 block", "net.dst.port == 80", NULL, NULL}, {"l4 20 allow", "net.dst.port == 80", "identity.email == \"a\"", NULL}, true},
+		{7, {"l4 10 block", NULL, "identity.email == \"a\"", NULL}, {"l4 20 allow", NULL, "identity.email == \"a\"", NULL}, true},
+		{8, {"l4 10 block", "net.sni.host == \"a\"", NULL, NULL}, {"l4 20 allow", "net.sni.host == \"a\" and net.dst.port == 1", NULL, NULL}, true},
+		{9, {"l4 10 block", "net.sni.host == \"a\"", NULL, NULL}, {"l4 20 allow", "net.sni.host == \"b\"", NULL, NULL}, false},
+		{10, {"l4 10 allow", NULL, NULL, NULL}, {"l4 20 block", "net.dst.port == 1", NULL, NULL}, false}, /* not where the private side opens */
+		{11, {"l4 10 allow", NULL, NULL, NULL}, {"l4 20 allow", "net.dst.port == 1", NULL, NULL}, true},
+		{12, {"l4 10 block", "net.vnet_id == \"vnet-three\"", NULL, NULL}, {"l4 20 allow", "net.vnet_id wildcard \"vnet*\"", NULL, NULL}, false},
+		{13, {"http 10 off", "http.conn.dst_ip in {10.0.0.0/8}", NULL, NULL}, {"http 5 block", "http.conn.dst_ip == 10.0.0.1", NULL, NULL}, true},
+		{14, {"l4 10 block", "net.protocol == \"tcp\"", NULL, NULL}, {"l4 20 allow", "net.protocol == \"udp\"", NULL, NULL}, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		const struct rule_text rules[] = {of[i].first, of[i].second, {NULL, NULL, NULL, NULL}};
+		struct bed b;
+
+		bed_open(&b);
+		bed_rules(&b, rules, false);
+		if (policy_covered_by(b.set, 0, 1) != (of[i].covered ? 0 : POLICY_RULE_DEFAULT))
+			fail_msg("case %d", of[i].number);
+		bed_close(&b);
+	}
 }
 
 static void test_lists_change(void **state)
@@ -402,7 +588,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),	     cmocka_unit_test(test_private_side), cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_covered),	     cmocka_unit_test(test_lists_change), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_identities),
+		cmocka_unit_test(test_identities),   cmocka_unit_test(test_private_side_needs_source),
+		cmocka_unit_test(test_terms),	     cmocka_unit_test(test_term_limits),  cmocka_unit_test(test_large_list),
+		cmocka_unit_test(test_list_of_people), cmocka_unit_test(test_covered_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
