@@ -239,7 +239,7 @@ static void put_verdict(json_t *out, struct question *q, const struct policy_res
 
 	json_object_set_new(out, "verdict", json_string(verdicts[result->verdict]));
 	put_rule(out, q, result->rule);
-	json_object_set_new(out, "inspection", json_string(result->off ? "off" : result->inspect ? "needed" : "not needed"));
+	json_object_set_new(out, "inspection", json_string(result->inspect ? "needed" : result->off ? "off" : "not needed"));
 	if (result->verdict == POLICY_DENY) {
 		json_object_set_new(out, "reason", json_string("policy_block"));
 		json_object_set_new(out, "answer", json_string(answer_of(q, result->silent)));
