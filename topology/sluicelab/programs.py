@@ -85,6 +85,7 @@ state-dir: {lab.path('edge')}
 metrics: 127.0.0.1:9465
 huge-pages: auto
 poll: adaptive
+groups: {{write: root, read: nogroup}}
 log-level: info
 ''')
 

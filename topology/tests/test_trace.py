@@ -121,6 +121,19 @@ def test_capture_of_frames(lab):
         assert struct.unpack_from('!H', data, 36 if inbound else 34)[0] == plan.WG_PORT
 
 
+def test_payloads_are_for_the_write_group(lab):
+    """Whoever may read counters and the flow log may not read packets (decision 26)."""
+    def as_reader(*args):
+        return subprocess.run(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', lab.lab.program('sluicectl'), '--edge-socket',
+                               lab.lab.edge_sock, '--json', *args], capture_output=True, text=True, timeout=30, cwd='/')
+    assert as_reader('show', 'hits').returncode == 0
+    assert as_reader('logs').returncode == 0
+    for command in (['trace'], ['capture', '-w', '/dev/null'], ['capture', '-w', '/dev/null', '--outer']):
+        done = as_reader(*command)
+        assert done.returncode == 1 and 'may not call this method' in done.stdout + done.stderr, (done.stdout, done.stderr)
+    assert not lab.edge_call('show.counters')['tap']
+
+
 def test_one_at_a_time_and_in_the_audit_trail(lab):
     proc = start(lab, 'trace')
     other = subprocess.run([lab.lab.program('sluicectl'), '--edge-socket', lab.lab.edge_sock, 'trace'], capture_output=True, text=True, timeout=30)
