@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The bench's rows: keys as promised, nothing lost, samples opened; wrong options are refused by name.
+
+    bench_test.py PATH-OF-SLUICE-PKTGEN
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+KEYS = {'case', 'size', 'clients', 'flows', 'routes', 'rules', 'packets', 'cycles_per_packet', 'mpps_per_core',
+        'gbps_per_core', 'tsc_hz', 'core_hz', 'lost', 'verified', 'aead_impl'}
+CYCLES = {'total', 'aead', 'rest', 'p50', 'p99'}
+SMALL = ['--clients', '16', '--flows', '64', '--routes', '32', '--rules', '4']
+
+
+def bench(*args):
+    return subprocess.run([sys.argv[1], 'bench', *args], capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_rows():
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, 'bench.json')
+        run = bench('--quick', '--case', 'up,down', '--case', 'newflow,blocked,io', '--size', '64,1420', '--json', path, *SMALL)
+        assert run.returncode == 0, run.stdout + run.stderr
+        with open(path, encoding='utf-8') as f:
+            rows = json.load(f)['rows']
+    seen = {(r['case'], r['size']) for r in rows}
+    assert seen == {(c, s) for c in ('up', 'down', 'newflow', 'blocked') for s in (64, 1420)} | {('io', 64)}, seen
+    for row in rows:
+        assert KEYS <= row.keys() and CYCLES <= row['cycles_per_packet'].keys(), row
+        assert row['lost'] == 0 and row['packets'] > 0 and row['mpps_per_core'] > 0, row
+        cycles = row['cycles_per_packet']
+        assert abs(cycles['aead'] + cycles['rest'] - cycles['total']) < 0.01, row
+        if row['case'] != 'io':
+            assert row['verified'] > 0 and cycles['aead'] > 0, row
+            assert (row['clients'], row['flows'], row['routes'], row['rules']) == (16, 64, 32, 4), row
+
+
+def test_refusals():
+    for args, word in ((['--case', 'sideways'], 'sideways'), (['--size', '20'], '20'), (['--clients', 'many'], 'many'),
+                       (['--json'], 'json'), (['extra'], 'extra')):
+        run = bench(*args)
+        assert run.returncode == 2 and word in run.stderr, (args, run)
+
+
+if __name__ == '__main__':
+    test_rows()
+    test_refusals()
