@@ -88,6 +88,7 @@ static void find_other_sides(struct worker *w, struct rte_mbuf **pkts, unsigned 
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt_meta *meta = pkt_meta(pkts[i]);
 
+		__builtin_prefetch(&meta->flow->packets_up, 1);
 		meta->out_peer = other_side(w, meta);
 		if (meta->out_peer >= records->max_peers)
 			continue;
