@@ -113,6 +113,7 @@ unsigned stage_classify(struct worker *w, struct rte_mbuf **pkts, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		enum drop_reason reason;
 
+		fetch_ahead(pkts, i, n);
 		switch (classify(w, pkts[i], &reason)) {
 		case CLASSIFY_DATA:
 			pkts[kept++] = pkts[i];
