@@ -46,6 +46,14 @@ int edge_key_load(const char *path, uint8_t key[32], char *err, size_t err_len);
  */
 int edge_cores_parse(const char *text, unsigned *cores, unsigned max);
 
+/*
+ * Pure: the keys in which a file differs from what runs and that want a restart, "listen, capacities"; "" where there is none. The
+ * contents of key files are not compared.
+ */
+void edge_setup_differs(const struct edge_setup *running, const struct edge_setup *file, char *out, size_t len);
+/* Takes over the addresses to advertise. True when they were others. Control thread. */
+bool edge_config_advertise(struct edge_config *config, const struct edge_config *fresh);
+
 /* Wipes the private keys. */
 void edge_setup_wipe(struct edge_setup *setup);
 

@@ -217,6 +217,45 @@ static void test_bad(void **state)
 	assert_non_null(strstr(err, "/nonexistent.yaml"));
 }
 
+/* SIGHUP: each key that wants a restart is named, and nothing else. */
+static void test_differs(void **state)
+{
+	static const struct {
+		const char *yaml, *says;
+	} rows[] = {
+		{MIN, ""},
+		{MIN "log-level: debug\nadvertise: [\"192.0.2.1:1\"]\n", ""},
+		{MIN "poll: busy\n", "poll"},
+		{MIN "metrics: \"127.0.0.1:1\"\n", "metrics"},
+		{MIN "state-dir: /srv/s\n", "state-dir, flow-log"},
+		{MIN "socket: /tmp/s\nctrl-socket: /tmp/c\n", "ctrl-socket, socket"},
+		{MIN "capacities: {rules: 7}\n", "capacities"},
+		{MIN "flow-log: off\n", "flow-log"},
+		{MIN "memory-mb: 99\nhuge-pages: off\n", "huge-pages, memory-mb"},
+		{MIN "groups: {write: x}\n", "groups"},
+		{MIN "edge-id-bits: 2\nedge-number: 1\n", "edge-number"},
+		{"edge-id: edge1\nports: [{af_xdp: {iface: eth0, queues: 1}}]\nworkers: 2\nlisten: [\"0.0.0.0:2\"]\nprivate-key-file: KEY\n", "listen"},
+		{"edge-id: edge2\nports: [{vdev: net_null0}]\nworkers: 2\nlisten: [\"0.0.0.0:51820\", \"[::]:51820\"]\nprivate-key-file: KEY\n",
+		 "edge-id, ports"},
+	};
+	static struct edge_setup running, file;
+	char err[512], out[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_yaml(MIN);
+		assert_int_equal(edge_setup_load(yaml, &running, err, sizeof(err)), 0);
+		put_yaml(rows[i].yaml);
+		if (edge_setup_load(yaml, &file, err, sizeof(err)))
+			fail_msg("row %zu: %s", i, err);
+		edge_setup_differs(&running, &file, out, sizeof(out));
+		if (strcmp(out, rows[i].says) != 0)
+			fail_msg("row %zu: '%s', not '%s'", i, out, rows[i].says);
+		assert_int_equal(edge_config_advertise(&running.config, &file.config), i == 1);
+		assert_false(edge_config_advertise(&running.config, &file.config));
+	}
+}
+
 static void test_keys(void **state)
 {
 	static const struct {
@@ -295,7 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_minimal), cmocka_unit_test(test_full),  cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_keys),    cmocka_unit_test(test_cores),
+		cmocka_unit_test(test_differs), cmocka_unit_test(test_keys),    cmocka_unit_test(test_cores),
 		cmocka_unit_test(test_flow_log),
 	};
 	return cmocka_run_group_tests_name("edge_config", tests, setup, teardown);

@@ -48,7 +48,7 @@ static void on_signal(void *arg, uint32_t events)
 	(void)events;
 	while (read(c->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGHUP) {
-			reread(c->config_path, c->edge, c->net);
+			reread(c->config_path, c->setup, c->edge, c->net);
 		} else {
 			log_info("stopping: %s", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
 			loop_stop(c->loop);

@@ -6,19 +6,11 @@
 #ifndef DATAPLANE_CONTROL_REREAD_H
 #define DATAPLANE_CONTROL_REREAD_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "dataplane/edge.h"
+#include "dataplane/control/config.h"
 
 struct net;
 
-/* A file that is wrong changes nothing and is said. */
-void reread(const char *path, struct edge *edge, struct net *net);
-
-/* Pure: the keys that differ and want a restart, "listen, capacities"; "" where there is none. Keys of handshakes are not compared. */
-void reread_needs_restart(const struct edge_config *old, const struct edge_config *fresh, char *out, size_t len);
-/* Pure: takes over what may change. True when it did. */
-bool reread_advertise(struct edge_config *config, const struct edge_config *fresh);
+/* A file that is wrong changes nothing and is said. `running`: what this run began with. */
+void reread(const char *path, const struct edge_setup *running, struct edge *edge, struct net *net);
 
 #endif
