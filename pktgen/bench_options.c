@@ -121,8 +121,8 @@ static bool add_sizes(struct bench_options *o, char *list)
 /* Numbers that were not given are those of the normal scale; with none given, both scales are run. */
 static void choose_scales(struct bench_options *o, const struct bench_scale *given)
 {
-	const unsigned *in = &given->clients;
-	unsigned *out = &o->scales[0].clients;
+	const unsigned *in = (const unsigned *)given;
+	unsigned *out = (unsigned *)&o->scales[0];
 	bool any = false;
 
 	o->scales[0] = scale_normal;

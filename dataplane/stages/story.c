@@ -53,7 +53,9 @@ void story_destroy(struct worker *w)
 
 static struct card_owner owner_of(const struct worker *w, enum card_kind kind, uint32_t index)
 {
-	return w->edge->cards == NULL ? (struct card_owner){0} : cards_of(w->edge->cards, kind, index);
+	struct card_owner nobody = {0};
+
+	return w->edge->cards == NULL ? nobody : cards_of(w->edge->cards, kind, index);
 }
 
 /* The connector that carries the flow now; the one it had before when its session is somebody else's. */

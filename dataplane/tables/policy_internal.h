@@ -151,6 +151,8 @@ void policy_force_portable(struct policy_set *p, bool portable);
 /* ---- lists ---- */
 
 uint32_t policy_spans_merge(struct policy_span *spans, uint32_t n);
+/* The fewest prefixes of n spans, in their order; heap, *count of them. NULL when out of memory. Pure. */
+struct ip_prefix *policy_prefixes_of(const struct policy_span *spans, uint32_t n, uint32_t *count);
 const struct policy_list *policy_view_list(const struct policy_view *view, const char *id);
 
 /* Frees `what` after every reader has moved on. */

@@ -309,7 +309,7 @@ static inline int draw_put_list(struct draw *d, struct policy_set *p, const char
 {
 	const char *items[8];
 	struct policy_error error;
-	bool hosts = !strncmp(id, "hosts", 5);
+	bool hosts = id[0] == 'h'; /* "hosts" and its like; the others hold addresses */
 	uint32_t n = draw(d, 8);
 
 	for (uint32_t i = 0; i < n; i++)
