@@ -57,7 +57,7 @@ static const struct section sections[] = {
 	{"lists", T_LISTS, list_write, " name id type description items "},
 	{"rules", T_RULES, rule_write,
 	 " name precedence action filters traffic identity device_posture description enabled rule_settings "},
-	{"clients", T_CLIENTS, client_write, " name email public_key preshared_key groups vnet enabled expires_at addresses "},
+	{"clients", T_CLIENTS, client_write, " name email public_key preshared_key groups vnet enabled expires_at addresses rate_bps rate_pps "},
 };
 
 static bool known_field(const char *fields, const char *name)
@@ -79,6 +79,7 @@ static int check_entry(struct req *r, const struct section *s, json_t *entry, si
 			  : strcmp(key, "items") == 0 || strcmp(key, "groups") == 0 || strcmp(key, "filters") == 0 || strcmp(key, "addresses") == 0
 				  ? json_is_array(v)
 			  : strcmp(key, "enabled") == 0 || strcmp(key, "is_default") == 0 ? json_is_boolean(v)
+			  : strncmp(key, "rate_", 5) == 0				   ? json_is_integer(v) || json_is_null(v)
 			  : strcmp(key, "rule_settings") == 0				   ? json_is_object(v) || json_is_null(v)
 											   : json_is_string(v) || json_is_null(v);
 

@@ -197,6 +197,13 @@ static json_t *pick(const json_t *doc, const char *const *names)
 	return row;
 }
 
+static void set_or_null(json_t *row, const json_t *doc, const char *key)
+{
+	json_t *v = json_object_get(doc, key);
+
+	json_object_set_new(row, key, v ? json_incref(v) : json_null());
+}
+
 static json_t *client_row(const json_t *doc, const char *psk, int64_t now)
 {
 	static const char *const names[] = {"id", "account_id", "vnet_id", "name", "email", "groups", "posture", NULL};
@@ -206,6 +213,8 @@ static json_t *client_row(const json_t *doc, const char *psk, int64_t now)
 
 	json_object_set_new(row, "enabled", json_boolean(on));
 	json_object_set_new(row, "expires_at", expires ? json_integer(expires) : json_null());
+	set_or_null(row, doc, "rate_bps");
+	set_or_null(row, doc, "rate_pps");
 	json_object_set(row, "addresses", json_object_get(doc, "addresses"));
 	json_array_append(keys, json_object_get(doc, "public_key"));
 	if (json_object_get(doc, "old_public_key"))

@@ -11,6 +11,11 @@
 #include "ctrl/model.h"
 #include "ctrl/pool.h"
 
+/* Caps of a client, each direction: below, not one full packet a second would pass. */
+#define RATE_BPS_MIN 16000
+#define RATE_BPS_MAX 1000000000000
+#define RATE_PPS_MAX 1000000000
+
 #define OVERLAP_S     3600
 #define OVERLAP_MAX_S (30 * 86400)
 
@@ -90,6 +95,24 @@ static int take_plain(struct req *r, json_t *doc)
 	return 0;
 }
 
+/* doc[field] from params; null: no cap. */
+static int take_rate(struct req *r, json_t *doc, const char *field, int64_t min, int64_t max)
+{
+	json_t *v = req_get(r, field);
+	int64_t n = json_integer_value(v);
+
+	if (!v)
+		return 0;
+	if (json_is_null(v)) {
+		json_object_del(doc, field);
+		return 0;
+	}
+	if (n < min || n > max)
+		return req_fail(r, IPC_E_INVALID, field, "%s %lld: not %lld to %lld", field, (long long)n, (long long)min, (long long)max);
+	json_object_set(doc, field, v);
+	return 0;
+}
+
 static json_t *fresh_client(struct req *r)
 {
 	json_t *addresses, *doc;
@@ -125,7 +148,8 @@ int client_write(struct req *r, json_t *doc, json_t **out)
 		return -1;
 	json_object_set_new(now, "name", json_string(name));
 	json_object_set_new(now, "public_key", json_string(key));
-	if (take_plain(r, now) < 0 || take_vnet(r, now, !doc) < 0 || take_expiry(r, now) < 0 || take_psk(r, now) < 0)
+	if (take_plain(r, now) < 0 || take_vnet(r, now, !doc) < 0 || take_expiry(r, now) < 0 || take_psk(r, now) < 0 ||
+	    take_rate(r, now, "rate_bps", RATE_BPS_MIN, RATE_BPS_MAX) < 0 || take_rate(r, now, "rate_pps", 1, RATE_PPS_MAX) < 0)
 		return -1;
 	return req_put(r, T_CLIENTS, now);
 }

@@ -22,7 +22,7 @@ static const char *const members[T_COUNT][10] = {
 	[T_TUNNELS] = {"name", "id", "affinity", "sessions"},
 	[T_LISTS] = {"name", "id", "type", "description", "items"},
 	[T_RULES] = {"name", "precedence", "action", "filters", "traffic", "identity", "device_posture", "description", "enabled", "rule_settings"},
-	[T_CLIENTS] = {"name", "email", "public_key", "groups", "enabled", "addresses"},
+	[T_CLIENTS] = {"name", "email", "public_key", "groups", "enabled", "addresses", "rate_bps", "rate_pps"},
 };
 
 static int export_one(json_t *doc, void *arg)

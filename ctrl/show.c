@@ -32,10 +32,15 @@ static json_t *show_client(struct req *r, const json_t *doc)
 {
 	json_t *out = json_deep_copy(doc), *posture = json_object_get(out, "posture"), *v;
 	int64_t expires = doc_int(doc, "expires_at");
+	static const char *const rates[] = {"rate_bps", "rate_pps"};
 	const char *check;
 
 	json_object_del(out, "config_routes");
 	json_object_del(out, "old_until");
+	for (int i = 0; i < 2; i++) {
+		if (!json_object_get(doc, rates[i]))
+			json_object_set_new(out, rates[i], json_null());
+	}
 	set_time(out, "expires_at", expires);
 	json_object_set_new(out, "expired", json_boolean(doc_true(doc, "expired") || (expires && expires <= r->now)));
 	if (json_object_get(doc, "old_public_key"))

@@ -29,6 +29,7 @@ enum ctl_type {
 	CTL_DURATION, /* 30, 30s, 2m, 1h, 7d → integer, seconds */
 	CTL_SCALAR,   /* integer, true or false where it reads as one, else text */
 	CTL_JSON,     /* a JSON document */
+	CTL_RATE,     /* 100mbit, 20kpps or none → "rate_bps", "rate_pps" of the request (param is not used as a key) */
 	CTL_CLEARS,   /* text; the empty text → null */
 	CTL_FILE,     /* a path; completion offers files */
 };

@@ -174,6 +174,51 @@ json_t *ctl_value(struct ctl *ctl, const struct ctl_arg *arg, const char *text)
 	}
 }
 
+/* "100mbit", "20kpps": the number, and whether it is packets. Whole numbers; k, m, g are powers of 1,000. */
+static bool parse_rate(const char *text, long *out, bool *packets)
+{
+	static const char prefixes[] = "kmg";
+	const char *prefix;
+	char *unit;
+	long n, mul = 1;
+
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	n = strtol(text, &unit, 10);
+	prefix = *unit ? strchr(prefixes, tolower((unsigned char)*unit)) : NULL;
+	if (prefix) {
+		for (long i = 0; i <= prefix - prefixes; i++)
+			mul *= 1000;
+		unit++;
+	}
+	*packets = !strcmp(unit, "pps");
+	return !errno && (*packets || !strcmp(unit, "bit") || !strcmp(unit, "bps")) && !__builtin_mul_overflow(n, mul, out);
+}
+
+/* Each value sets its own key; none sets both to null. 0 or -1. */
+static int rate_params(struct ctl *ctl, const struct ctl_arg *arg, const struct ctl_values *values, json_t *params)
+{
+	for (size_t i = 0; i < values->n; i++) {
+		const char *text = values->v[i];
+		bool packets, none = !strcmp(text, "none");
+		long n = 0;
+
+		if (!none && !parse_rate(text, &n, &packets)) {
+			bad(ctl, arg, text, "a rate (100mbit, 20kpps or none)");
+			return -1;
+		}
+		if (none ? json_object_get(params, "rate_bps") || json_object_get(params, "rate_pps") :
+			   json_object_get(params, packets ? "rate_pps" : "rate_bps") != NULL)
+			return ctl_fail(ctl, "usage", arg->param, "%s: '%s' contradicts another %s", arg->name, text, arg->name);
+		if (none || !packets)
+			json_object_set_new(params, "rate_bps", none ? json_null() : json_integer(n));
+		if (none || packets)
+			json_object_set_new(params, "rate_pps", none ? json_null() : json_integer(n));
+	}
+	return 0;
+}
+
 static json_t *arg_values(struct ctl *ctl, const struct ctl_arg *arg, const struct ctl_values *values)
 {
 	json_t *array;
@@ -206,6 +251,12 @@ json_t *ctl_params(struct ctl *ctl, const struct ctl_inv *inv)
 
 		if (!args[i].param || !inv->values[i].n)
 			continue;
+		if (args[i].type == CTL_RATE) {
+			if (rate_params(ctl, &args[i], &inv->values[i], params) == 0)
+				continue;
+			json_decref(params);
+			return NULL;
+		}
 		v = arg_values(ctl, &args[i], &inv->values[i]);
 		if (!v) {
 			json_decref(params);

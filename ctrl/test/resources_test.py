@@ -274,6 +274,24 @@ def a_rotation_overlaps():
 
 
 @test
+def rates_have_ranges_and_survive_an_export():
+    with World() as d:
+        c = d.client(1, rate_bps=100_000_000)
+        eq((c['rate_bps'], c['rate_pps']), (100_000_000, None))
+        for field, values in (('rate_bps', (15_999, 10**12 + 1, -1)), ('rate_pps', (0, 10**9 + 1))):
+            for value in values:
+                d.refuses('invalid', field, f'{field} {value}:', method='client.set', client='c1', **{field: value})
+        c = d.call('client.set', client='c1', rate_pps=20_000)['client']
+        eq((c['rate_bps'], c['rate_pps']), (100_000_000, 20_000))
+        document = d.call('export')['document']
+        eq(d.call('apply', document=document, dry_run=True)['plan'], [], 'plan of what is there')
+        c = d.call('client.set', client='c1', rate_bps=None)['client']
+        eq((c['rate_bps'], c['rate_pps']), (None, 20_000))
+        d.call('apply', document=document)
+        eq(d.call('client.show', client='c1')['client']['rate_bps'], 100_000_000)
+
+
+@test
 def revoked_is_revoked():
     with World() as d:
         d.client(1)

@@ -69,6 +69,19 @@ def client_add_keeps_the_private_key_here():
 
 
 @test
+def rates_are_bits_and_packets():
+    CTRL.replies = {'client.set': APPLIED}
+    for words, want in ((['100mbit', '20kpps'], {'rate_bps': 100_000_000, 'rate_pps': 20_000}), (['1Gbps'], {'rate_bps': 10**9}),
+                        (['7pps'], {'rate_pps': 7}), (['none'], {'rate_bps': None, 'rate_pps': None})):
+        ok('client', 'set', 'c', *(w for r in words for w in ('--rate', r)))
+        eq(CTRL.calls, [('client.set', {'client': 'c', **want})])
+    for words in (['fast'], ['10'], ['-1pps'], ['1.5mbit'], ['9999999999gbit'], ['1mbit', '2mbit'], ['none', '1pps'], ['1pps', 'none']):
+        done = fails(2, 'client', 'set', 'c', *(w for r in words for w in ('--rate', r)))
+        assert f"--rate: '{words[-1]}'" in done.stderr, done.stderr
+        eq(CTRL.calls, [])
+
+
+@test
 def client_add_writes_a_private_file_once():
     client_server()
     conf = path('laptop.conf')
