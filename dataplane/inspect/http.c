@@ -185,7 +185,7 @@ static void conclude(const uint8_t *stream, struct http_request *r)
 
 	if (connect)
 		authority = target;
-	if (h->hosts > 1 || h->host_unclear || (h->hosts == 0 && !absolute && !connect))
+	if (h->hosts > 1 || h->host_unclear)
 		return;
 	if (!host_of_authority(authority.p, authority.len, &host_len) ||
 	    !host_copy(authority.p, host_len, r->host, &r->host_len))

@@ -61,6 +61,10 @@ static const struct http_case cases[] = {
 	/* 44 */ {"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", PARSE_BAD, NULL, NULL, NULL},
 	/* 45 */ {H "Host: .\r\n\r\n", PARSE_DONE, "GET", NULL, NULL},
 	/* 46 */ {H "Host: a\x01\r\n\r\n", PARSE_DONE, "GET", NULL, NULL},
+	/* 47 */ {"12345678901234567890123456789012 / HTTP/1.1\r\nHost: a\r\n\r\n", PARSE_DONE, "12345678901234567890123456789012", "a", "http://a/"},
+	/* 48 */ {"123456789012345678901234567890123 / HTTP/1.1\r\nHost: a\r\n\r\n", PARSE_BAD, NULL, NULL, NULL},
+	/* 49 */ {H "Date: x\r\nHost: a\r\n\r\n", PARSE_DONE, "GET", "a", "http://a/"},
+	/* 50 */ {"\xff", PARSE_BAD, NULL, NULL, NULL},
 };
 
 static void assert_field(size_t i, const char *what, bool has, const char *got, size_t len, const char *want)

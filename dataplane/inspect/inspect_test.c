@@ -311,7 +311,7 @@ static void test_limit_of_bytes(void **state)
 
 static void test_limit_of_packets(void **state)
 {
-	const struct inspect_limits few = {.bytes = 1000, .packets = 3};
+	const struct inspect_limits few = {.bytes = STREAM_MAX_BYTES, .packets = 3};
 	static uint8_t hello[4096];
 	size_t n = fixture("quic-split-1", hello, sizeof(hello));
 
@@ -325,9 +325,9 @@ static void test_limit_of_packets(void **state)
 	assert_int_equal(in.end, INSPECT_END_limit_packets);
 	inspect_start(&in, INSPECT_UDP, 0, &few);
 	for (unsigned i = 0; i < 3; i++)
-		inspect_datagram(&in, crypto, hello, n);
+		assert_int_equal(inspect_datagram(&in, crypto, hello, n), INSPECT_WAIT);
 	assert_int_equal(inspect_datagram(&in, crypto, hello, n), INSPECT_FINAL);
-	assert_true(inspect_end_is_limit(in.end));
+	assert_int_equal(in.end, INSPECT_END_limit_packets);
 }
 
 static void test_too_many_pieces(void **state)
@@ -395,6 +395,35 @@ static void test_end(void **state)
 	assert_null(inspect_end_name(INSPECT_END_COUNT));
 }
 
+/* What has ended learns nothing more. */
+static void test_after_the_end(void **state)
+{
+	static uint8_t query[512];
+	size_t n = fixture("dns-udp-node", query, sizeof(query));
+
+	(void)state;
+	inspect_start(&in, INSPECT_TCP, BASE, &limits);
+	inspect_end(&in, INSPECT_END_timeout);
+	assert_int_equal(inspect_segment(&in, BASE, TEXT("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), false), INSPECT_FINAL);
+	assert_int_equal(inspect_server_first(&in, TEXT("SSH-2.0-x\r\n")), INSPECT_FINAL);
+	assert_names(&(struct expected){"after the end", DETECTED_NONE, NULL, NULL, NULL, NULL, NULL});
+	inspect_start(&in, INSPECT_UDP, 0, &limits);
+	inspect_end(&in, INSPECT_END_timeout);
+	assert_int_equal(inspect_datagram(&in, crypto, query, n), INSPECT_FINAL);
+	assert_names(&(struct expected){"after the end", DETECTED_NONE, NULL, NULL, NULL, NULL, NULL});
+}
+
+/* Bytes behind a gap rule nothing out. */
+static void test_gap(void **state)
+{
+	(void)state;
+	inspect_start(&in, INSPECT_TCP, BASE, &limits);
+	assert_int_equal(inspect_segment(&in, BASE + 1, TEXT("\xff\xff\xff\xff"), false), INSPECT_WAIT);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal((&in.names.sni)[i].state, NAME_UNSEEN);
+	assert_int_equal(in.names.protocol_state, NAME_UNSEEN);
+}
+
 static void test_server_first(void **state)
 {
 	(void)state;
@@ -444,6 +473,8 @@ int main(void)
 		cmocka_unit_test(test_fin),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_after_the_end),
+		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_server_first),
 	};
 

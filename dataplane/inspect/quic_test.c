@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // QUIC Initials: the vectors of RFC 9001 A and RFC 9369 A, packets sealed here, frames of every kind.
+#include "dataplane/inspect/inspect.h"
 #include "dataplane/inspect/quic.h"
 
 #include <sodium.h>
@@ -453,6 +454,40 @@ static void test_frames(void **state)
 	}
 }
 
+/* What an inspector makes of the answers. */
+static void test_inspector(void **state)
+{
+	const struct inspect_limits limits = {.bytes = STREAM_MAX_BYTES, .packets = 10};
+	struct initial p = INITIAL_DEFAULT, early = INITIAL_DEFAULT;
+	static struct inspector in;
+
+	(void)state;
+	inspect_start(&in, INSPECT_UDP, 0, &limits);
+	begin();
+	early.type = 1;
+	seal(&out, &early, "", 0);
+	assert_int_equal(inspect_datagram(&in, crypto, out.b, out.n), INSPECT_WAIT); /* overtook its Initial */
+	assert_int_equal(in.names.protocol_state, NAME_UNSEEN);
+	begin();
+	seal(&out, &p, "\6\0\2\1\0", 5);
+	assert_int_equal(inspect_datagram(&in, crypto, out.b, out.n), INSPECT_WAIT);
+	assert_int_equal(in.names.protocol, DETECTED_QUIC);
+	begin();
+	p.number = 1;
+	seal(&out, &p, "\6\0\2\1\1", 5);
+	assert_int_equal(inspect_datagram(&in, crypto, out.b, out.n), INSPECT_REFUSE);
+	assert_int_equal(in.end, INSPECT_RUNNING);
+	begin();
+	p.number = 2;
+	seal(&out, &p, "\x08", 1);
+	assert_int_equal(inspect_datagram(&in, crypto, out.b, out.n), INSPECT_FINAL);
+	assert_int_equal(in.names.protocol, DETECTED_QUIC);
+	assert_int_equal(in.names.sni.state, NAME_MISSING);
+	inspect_start(&in, INSPECT_UDP, 0, &limits);
+	assert_int_equal(inspect_datagram(&in, crypto, out.b, out.n), INSPECT_FINAL); /* the first one of its flow */
+	assert_int_equal(in.names.protocol, DETECTED_QUIC);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -490,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_early_data_first),
 		cmocka_unit_test(test_long_datagram_and_ids),
 		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_inspector),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
