@@ -272,6 +272,10 @@ def test_a_blocked_syn_never_reaches_the_connector(lab, undo):
 
 # --- 3: a change cuts what runs ----------------------------------------------------------------------------------------
 
+# What the edge had sent before may wait in the stock client for its turn on a busy core; a download of 30 MB/s is 600 packets in that time.
+IN_FLIGHT_MS = 25
+
+
 class Running:
     """A download of 100 MB, and every packet of data that reaches the device."""
 
@@ -291,7 +295,7 @@ class Running:
         self.lab.note(f'a running 100 MB download, {what}: {len(late)} packets of data after it, the last {last_ms:+.1f} ms, '
                       f'curl ended with {code} {1000 * (told - moment):+.0f} ms; {len(times)} packets had come before')
         assert code == 56, f'curl: {code}, not a reset'
-        assert len(late) <= 1, f'{len(late)} packets after {what}'
+        assert last_ms <= IN_FLIGHT_MS * self.lab.slow, f'{len(late)} packets after {what}, the last {last_ms:.1f} ms'
         return last_ms
 
 
@@ -403,7 +407,7 @@ def test_revoking_a_client_cuts_its_download(lab):
     late = [t for t in times if t > moment]
     lab.note(f'a running 100 MB download, after `client revoke` returned: {len(late)} packets of data after it, the last '
              f'{(max(times) - moment) * 1000:+.1f} ms; {len(times)} packets had come before')
-    assert len(late) <= 1
+    assert (max(times) - moment) * 1000 <= IN_FLIGHT_MS * lab.slow
     rows = [s for s in lab.ctl('show', 'sessions')['sessions'] if s['client'] == 'client2']
     assert not any(s['live'] for s in rows), 'its session is gone'
     assert explain(lab, 'client2')['reason'] == 'peer_disabled'
