@@ -236,7 +236,8 @@ def test_default_action_block_cuts_running_flows(lab, world):
             ask(world.zoe, V4)
             assert world.c3.receive(lambda p: p.proto == packets.UDP, 0.5) is None
         assert m.drops == {'policy_block': 2}
-        world.c1.stay()  # answers the edge's probes: nobody read this connector for a while
+        world.c1.stay()
+        world.c1.receive(timeout_s=1.0)  # answers the edge's probes: nobody read this connector for a while
         _, sport = ask(world.ana, V4)
         assert for_us(world.c1, sport), "one account's change is not another's"
     finally:
