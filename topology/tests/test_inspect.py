@@ -23,7 +23,7 @@ SHAPE = {'clients': 1, 'connectors': 1, 'workers': 1, 'outer': 4}
 V4, V6 = plan.ORIGIN_V4, plan.ORIGIN_V6
 FIXTURES = os.path.join(os.path.dirname(__file__), '..', '..', 'dataplane', 'inspect', 'fixtures')
 HTTPS = 6443
-RESET = (35, 52, 56)  # curl: TLS failed, empty reply, receiving failed
+RESET = (35, 52, 55, 56)  # curl: TLS failed, empty reply, sending failed, receiving failed: all of a RST, by when it came
 
 
 def fixture(name):
