@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Loads, attaches and feeds the steering program. The object is inside the binary; attaching goes
+/* Loads and attaches the steering program; maps.c feeds it. The object is inside the binary; attaching goes
  * through libxdp. */
 #include "bpf/loader.h"
 
@@ -15,23 +15,13 @@
 #include <xdp/libxdp.h>
 
 #include "bpf/attach.h"
+#include "bpf/internal.h"
 #include "steer_object.h"
 
 #define DEFAULT_ENDPOINTS 1024
 #define DEFAULT_DENIED	  65536
-
-struct steer {
-	uint32_t ifindex;
-	uint32_t prog_id;
-	uint32_t max_endpoints, max_denied;
-	int hold_fd;
-	int prog_fd;
-	int listen_fd, deny_fd, sockets_fd, settings_fd,
-		counters_fd; /* maps; owned by the object */
-	bool native, dispatcher;
-	struct bpf_object *obj; /* libxdp leaves an object it was given to us */
-	struct xdp_program *prog;
-};
+#define DEFAULT_ALLOWED	  65536
+#define DEFAULT_KNOWN	  65536
 
 /*
  * libbpf and libxdp report through callbacks without context: one line is kept for the error
@@ -111,6 +101,10 @@ static int open_program(struct steer *steer)
 
 	if (!err)
 		err = set_capacity(obj, "steer_deny", 2 * steer->max_denied);
+	if (!err)
+		err = set_capacity(obj, "steer_allow", 2 * steer->max_allowed);
+	if (!err)
+		err = set_capacity(obj, "steer_known", 2 * steer->max_known);
 	if (!err) {
 		steer->prog = xdp_program__from_bpf_obj(obj, "xdp.frags");
 		err = (int)libxdp_get_error(steer->prog);
@@ -198,11 +192,13 @@ static int find_maps(struct steer *steer)
 	steer->prog_id = xdp_program__id(steer->prog);
 	steer->listen_fd = bpf_object__find_map_fd_by_name(obj, "steer_listen");
 	steer->deny_fd = bpf_object__find_map_fd_by_name(obj, "steer_deny");
+	steer->allow_fd = bpf_object__find_map_fd_by_name(obj, "steer_allow");
+	steer->known_fd = bpf_object__find_map_fd_by_name(obj, "steer_known");
 	steer->sockets_fd = bpf_object__find_map_fd_by_name(obj, "steer_sockets");
 	steer->settings_fd = bpf_object__find_map_fd_by_name(obj, "steer_settings");
 	steer->counters_fd = bpf_object__find_map_fd_by_name(obj, "steer_counters");
 	if (steer->prog_fd < 0 || steer->listen_fd < 0 || steer->deny_fd < 0 ||
-	    steer->sockets_fd < 0 || steer->settings_fd < 0 || steer->counters_fd < 0)
+	    steer->allow_fd < 0 || steer->known_fd < 0 || steer->sockets_fd < 0 || steer->settings_fd < 0 || steer->counters_fd < 0)
 		return -ENOENT;
 	return 0;
 }
@@ -248,6 +244,8 @@ struct steer *steer_open(const struct steer_config *cfg, char *err, size_t err_s
 	steer->hold_fd = -1;
 	steer->max_endpoints = cfg->max_endpoints ? cfg->max_endpoints : DEFAULT_ENDPOINTS;
 	steer->max_denied = cfg->max_denied ? cfg->max_denied : DEFAULT_DENIED;
+	steer->max_allowed = cfg->max_allowed ? cfg->max_allowed : DEFAULT_ALLOWED;
+	steer->max_known = cfg->max_known ? cfg->max_known : DEFAULT_KNOWN;
 	silence_libraries();
 	if (prepare(steer, cfg->iface, err, err_size))
 		goto fail;
@@ -319,162 +317,4 @@ bool steer_has_dispatcher(const struct steer *steer)
 int steer_prog_fd(const struct steer *steer)
 {
 	return steer->prog_fd;
-}
-
-/* A set of keys of one size, sorted, as a map shall hold them. */
-struct key_set {
-	void *keys;
-	size_t n, size;
-};
-
-static size_t compare_size; /* control thread only */
-
-static int compare_keys(const void *a, const void *b)
-{
-	return memcmp(a, b, compare_size);
-}
-
-static void key_set_sort(struct key_set *set)
-{
-	compare_size = set->size;
-	if (set->n)
-		qsort(set->keys, set->n, set->size, compare_keys);
-}
-
-static bool key_set_has(const struct key_set *set, const void *key)
-{
-	compare_size = set->size;
-	return set->n && bsearch(key, set->keys, set->n, set->size, compare_keys);
-}
-
-/* Deletes what is in the map and not in the set. The next key is fetched before one goes. */
-static int map_sweep(int map_fd, const struct key_set *set)
-{
-	unsigned char key[32], next[32];
-	bool more = bpf_map_get_next_key(map_fd, NULL, key) == 0;
-
-	while (more) {
-		more = bpf_map_get_next_key(map_fd, key, next) == 0;
-		if (!key_set_has(set, key) && bpf_map_delete_elem(map_fd, key) < 0 &&
-		    errno != ENOENT)
-			return -errno;
-		memcpy(key, next, set->size);
-	}
-	return 0;
-}
-
-/* Makes a map hold exactly the keys of the set, adding before removing. */
-static int map_replace(int map_fd, struct key_set *set)
-{
-	const uint32_t one = 1;
-
-	key_set_sort(set);
-	for (size_t i = 0; i < set->n; i++) {
-		const char *key = (const char *)set->keys + i * set->size;
-
-		if (bpf_map_update_elem(map_fd, key, &one, BPF_ANY) < 0)
-			return -errno;
-	}
-	return map_sweep(map_fd, set);
-}
-
-static int endpoint_key(const struct steer_endpoint *ep, struct steer_endpoint_key *key)
-{
-	static const uint8_t any[16];
-	size_t len = ep->family == AF_INET ? 4 : 16;
-
-	if ((ep->family != AF_INET && ep->family != AF_INET6) || !ep->port_be16 ||
-	    !memcmp(ep->addr, any, len))
-		return -EINVAL;
-	memset(key, 0, sizeof(*key));
-	memcpy(key->addr, ep->addr, len);
-	key->port_be16 = ep->port_be16;
-	key->family = ep->family == AF_INET ? 4 : 6;
-	return 0;
-}
-
-int steer_set_endpoints(struct steer *steer, const struct steer_endpoint *eps, size_t n)
-{
-	if (n > steer->max_endpoints)
-		return -E2BIG;
-	struct steer_endpoint_key *keys = calloc(2 * n + 1, sizeof(*keys));
-	struct key_set set = {keys, 2 * n, sizeof(*keys)};
-	int err = keys ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < n && !err; i++) {
-		err = endpoint_key(&eps[i], &keys[2 * i]);
-		keys[2 * i + 1] = keys[2 * i];
-		keys[2 * i + 1].port_be16 = 0;
-	}
-	if (!err)
-		err = map_replace(steer->listen_fd, &set);
-	free(keys);
-	return err;
-}
-
-static int deny_key(const struct steer_prefix *prefix, struct steer_deny_key *key)
-{
-	size_t len = prefix->family == AF_INET ? 4 : 16;
-
-	if ((prefix->family != AF_INET && prefix->family != AF_INET6) || prefix->len > 8 * len)
-		return -EINVAL;
-	memset(key, 0, sizeof(*key));
-	key->prefixlen = 8U + prefix->len;
-	key->family = prefix->family == AF_INET ? 4 : 6;
-	for (unsigned bit = 0; bit < prefix->len; bit++)
-		key->addr[bit / 8] |= prefix->addr[bit / 8] & (uint8_t)(0x80 >> bit % 8);
-	return 0;
-}
-
-int steer_set_denied(struct steer *steer, const struct steer_prefix *prefixes, size_t n)
-{
-	const uint32_t zero = 0;
-	struct steer_settings settings = {.deny_active = n > 0};
-
-	if (n > steer->max_denied)
-		return -E2BIG;
-	struct steer_deny_key *keys = calloc(n + 1, sizeof(*keys));
-	struct key_set set = {keys, n, sizeof(*keys)};
-	int err = keys ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < n && !err; i++)
-		err = deny_key(&prefixes[i], &keys[i]);
-	if (!err)
-		err = map_replace(steer->deny_fd, &set);
-	if (!err && bpf_map_update_elem(steer->settings_fd, &zero, &settings, BPF_ANY) < 0)
-		err = -errno;
-	free(keys);
-	return err;
-}
-
-int steer_set_socket(struct steer *steer, uint32_t queue, int fd)
-{
-	if (queue >= STEER_MAX_QUEUES)
-		return -EINVAL;
-	if (fd < 0)
-		return bpf_map_delete_elem(steer->sockets_fd, &queue) < 0 && errno != ENOENT
-			       ? -errno
-			       : 0;
-	return bpf_map_update_elem(steer->sockets_fd, &queue, &fd, BPF_ANY) < 0 ? -errno : 0;
-}
-
-int steer_read_counters(const struct steer *steer, struct steer_counters *out)
-{
-	const uint32_t zero = 0;
-	int n_cpus = libbpf_num_possible_cpus();
-
-	if (n_cpus < 0)
-		return n_cpus;
-	struct steer_counters *each = calloc((size_t)n_cpus, sizeof(*each));
-
-	if (!each)
-		return -ENOMEM;
-	memset(out, 0, sizeof(*out));
-	int err = bpf_map_lookup_elem(steer->counters_fd, &zero, each) < 0 ? -errno : 0;
-
-	for (int cpu = 0; cpu < n_cpus && !err; cpu++)
-		for (int i = 0; i < STEER_COUNTERS; i++)
-			out->c[i] += each[cpu].c[i];
-	free(each);
-	return err;
 }

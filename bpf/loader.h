@@ -26,6 +26,8 @@ struct steer_config {
 	enum steer_mode mode;
 	uint32_t max_endpoints; /* capacity of the listen map in (address, port) pairs; 0: 1,024 */
 	uint32_t max_denied;	/* capacity of the deny list in prefixes; 0: 65,536 */
+	uint32_t max_allowed;	/* likewise of the allow list; 0: 65,536 */
+	uint32_t max_known;	/* known endpoints; 0: 65,536 */
 };
 
 /* One local address and port. `family` is AF_INET or AF_INET6; IPv4 uses addr[0..3]; network byte
@@ -75,6 +77,31 @@ int steer_set_endpoints(struct steer *steer, const struct steer_endpoint *eps, s
 /* Makes the deny list hold exactly these prefixes; it touches packets to listen endpoints only.
  * Same errors. */
 int steer_set_denied(struct steer *steer, const struct steer_prefix *prefixes, size_t n);
+
+/*
+ * Makes the allow list hold exactly these prefixes: sources that are not on it are dropped at the listen endpoints. n = 0
+ * lets everybody in again. Same errors.
+ */
+int steer_set_allowed(struct steer *steer, const struct steer_prefix *prefixes, size_t n);
+
+/* What handshake messages are metered by while the edge is under load; all zero (nothing is metered) after steer_open(). */
+struct steer_rates {
+	struct steer_rate source;    /* of one IPv4 address, one IPv6 /64 */
+	struct steer_rate aggregate; /* of one IPv4 /24, one IPv6 /48 */
+	struct steer_rate global[STEER_CLASSES];
+};
+
+/* The buckets keep their state: a new rate holds from the next message on. 0 or negative errno. */
+int steer_set_rates(struct steer *steer, const struct steer_rates *rates);
+
+/* Puts the meters in force, or out of it. 0 or negative errno. */
+int steer_set_under_load(struct steer *steer, bool under_load);
+
+/*
+ * Makes the known endpoints exactly these addresses (len 32 or 128): the source meters spare them, and they share a global
+ * bucket of their own. Returns 0, -EINVAL (family, len), -E2BIG (over capacity; nothing changed), or the kernel's error.
+ */
+int steer_set_known(struct steer *steer, const struct steer_prefix *addresses, size_t n);
 
 /* Puts an AF_XDP socket on an rx queue (queue < STEER_MAX_QUEUES), or removes it (fd -1). 0 or
  * negative errno. */
