@@ -8,6 +8,7 @@
 #define SLUICE_BPF_FIXTURES_H
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ struct fixture {
 	uint8_t first;	    /* replaces the first byte of the IP header unless 0 */
 	uint16_t ethertype; /* replaces it unless 0 */
 	uint16_t sum_xor;   /* flips bits of the IPv4 header checksum */
+	bool no_mac2;	    /* the last 16 bytes are zero */
 };
 
 #define EXPECT_PASS (-1)
@@ -353,6 +355,8 @@ static inline size_t fixture_build(const struct fixture *f, uint8_t *buf)
 	p += 8;
 	for (size_t i = 4; i < f->payload; i++)
 		p[i] = (uint8_t)i;
+	if (f->no_mac2)
+		memset(p + f->payload - 16, 0, 16);
 	if (f->payload) {
 		p[0] = f->type;
 		memcpy(p + 1, f->reserved, 3);

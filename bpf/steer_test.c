@@ -3,117 +3,11 @@
  * The XDP program in the kernel: every fixture through BPF_PROG_TEST_RUN with verdict and counters;
  * then the loader on veths of an own network namespace. Needs root.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "bpf/steer_bed.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
-#include <linux/bpf.h>
 #include <linux/if_link.h>
-#include <net/if.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include "bpf/fixtures.h"
-#include "bpf/loader.h"
-
-static bool usable;
-
-#define NEED_ROOT()                                                                    \
-	do {                                                                           \
-		if (!usable) {                                                         \
-			print_message("skipped: needs root and network namespaces\n"); \
-			skip();                                                        \
-		}                                                                      \
-	} while (0)
-
-static int setup(void **state)
-{
-	(void)state;
-	usable =
-		geteuid() == 0 && unshare(CLONE_NEWNET) == 0 &&
-		system("ip link set lo up && ip link add sa0 numrxqueues 2 numtxqueues 2 type veth "
-		       "peer name sb0 numrxqueues 2 numtxqueues 2 && ip link set sa0 up && "
-		       "ip link set sb0 up") == 0;
-	return 0;
-}
-
-static struct steer *open_on(const char *iface, enum steer_mode mode)
-{
-	const struct steer_config cfg = {.iface = iface, .mode = mode, .max_endpoints = 8};
-	char err[256] = "";
-	struct steer *steer = steer_open(&cfg, err, sizeof(err));
-
-	if (!steer)
-		fail_msg("steer_open: %s", err);
-	return steer;
-}
-
-static struct steer_endpoint endpoint(int family, const char *addr, uint16_t port)
-{
-	struct steer_endpoint ep = {.port_be16 = htons(port), .family = (uint8_t)family};
-
-	inet_pton(family, addr, ep.addr);
-	return ep;
-}
-
-static void listen_fixture(struct steer *steer)
-{
-	const struct steer_endpoint eps[] = {endpoint(AF_INET, FIXTURE_V4, FIXTURE_PORT),
-					     endpoint(AF_INET6, FIXTURE_V6, FIXTURE_PORT)};
-
-	assert_int_equal(steer_set_endpoints(steer, eps, 2), 0);
-}
-
-/* Runs one frame; returns the XDP verdict. */
-static uint32_t run(const struct steer *steer, const void *frame, size_t len)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)len,
-		    .repeat = 1);
-	int err = bpf_prog_test_run_opts(steer_prog_fd(steer), &opts);
-
-	if (err)
-		fail_msg("BPF_PROG_TEST_RUN: %s", strerror(-err));
-	return opts.retval;
-}
-
-/* One fixture: the verdict, and exactly the counters that it names. */
-static void check(const struct steer *steer, const struct fixture *f, int expect)
-{
-	static uint8_t buf[FIXTURE_MAX];
-	struct steer_counters before, after;
-	size_t len = fixture_build(f, buf);
-	uint32_t verdict = expect == STEER_REDIRECTED			     ? XDP_REDIRECT
-			   : expect == EXPECT_PASS || expect == STEER_KERNEL ? XDP_PASS
-									     : XDP_DROP;
-
-	assert_int_equal(steer_read_counters(steer, &before), 0);
-	uint32_t got = run(steer, buf, len);
-
-	assert_int_equal(steer_read_counters(steer, &after), 0);
-	if (got != verdict)
-		fail_msg("%s: verdict %u, not %u", f->name, got, verdict);
-	for (int i = 0; i < STEER_COUNTERS; i++) {
-		uint64_t want = 0, grown = after.c[i] - before.c[i];
-
-		if (expect != EXPECT_PASS && (i == STEER_RX || i == expect))
-			want = 1;
-		if (expect != EXPECT_PASS && i == STEER_RX_BYTES)
-			want = len;
-		if (grown != want)
-			fail_msg("%s: counter %d grew by %lu, not %lu", f->name, i, grown, want);
-	}
-}
 
 static void deny_fixture(struct steer *steer, size_t n)
 {
@@ -159,131 +53,6 @@ static void test_every_branch(void **state)
 	check(steer, &denied, STEER_DROP_xdp_denied);
 	assert_int_equal(steer_set_socket(steer, STEER_MAX_QUEUES, xsk), -EINVAL);
 	close(xsk);
-	steer_close(steer);
-}
-
-static struct steer_prefix prefix(int family, const char *addr, uint8_t len)
-{
-	struct steer_prefix p = {.len = len, .family = (uint8_t)family};
-
-	inet_pton(family, addr, p.addr);
-	return p;
-}
-
-static const struct fixture hello4 = {.name = "v4 initiation", .family = 4, .type = 1, .payload = 148};
-static const struct fixture hello4_near = {
-	.name = "v4 initiation, same /24", .family = 4, .src = "192.0.2.8", .type = 1, .payload = 148};
-static const struct fixture hello4_far = {
-	.name = "v4 initiation, elsewhere", .family = 4, .src = "198.51.100.1", .type = 1, .payload = 148};
-static const struct fixture hello6 = {.name = "v6 initiation", .family = 6, .type = 1, .payload = 148};
-static const struct fixture data4 = {.name = "v4 data", .family = 4, .type = 4, .payload = 64};
-
-static void test_allow_list(void **state)
-{
-	(void)state;
-	NEED_ROOT();
-	struct steer *steer = open_on("sa0", STEER_MODE_AUTO);
-	const struct steer_prefix list[] = {prefix(AF_INET, FIXTURE_PEER_V4, 24), prefix(AF_INET6, FIXTURE_PEER_V6, 48)};
-	const struct steer_prefix wrong = {.len = 33, .family = AF_INET};
-
-	listen_fixture(steer);
-	assert_int_equal(steer_set_allowed(steer, list, 1), 0);
-	check(steer, &data4, STEER_KERNEL);
-	check(steer, &hello4_far, STEER_DROP_xdp_not_allowed);
-	check(steer, &hello6, STEER_DROP_xdp_not_allowed);
-	assert_int_equal(steer_set_allowed(steer, list, 2), 0);
-	check(steer, &hello6, STEER_KERNEL);
-	assert_int_equal(steer_set_allowed(steer, &wrong, 1), -EINVAL);
-	check(steer, &hello6, STEER_KERNEL);
-
-	/* the lists do not undo each other, and deny wins */
-	assert_int_equal(steer_set_denied(steer, list, 1), 0);
-	check(steer, &hello4_far, STEER_DROP_xdp_not_allowed);
-	check(steer, &hello4, STEER_DROP_xdp_denied);
-	assert_int_equal(steer_set_allowed(steer, NULL, 0), 0);
-	check(steer, &hello4, STEER_DROP_xdp_denied);
-	check(steer, &hello4_far, STEER_KERNEL);
-	steer_close(steer);
-}
-
-#define HOUR_NS 3600000000000ULL
-
-/* Two messages of one source and no third, three of one aggregate: the buckets do not fill up again within the test. */
-static const struct steer_rates slow = {.source = {HOUR_NS, HOUR_NS}, .aggregate = {HOUR_NS, 2 * HOUR_NS}};
-
-static void test_source_meter(void **state)
-{
-	(void)state;
-	NEED_ROOT();
-	struct steer *steer = open_on("sa0", STEER_MODE_AUTO);
-
-	listen_fixture(steer);
-	assert_int_equal(steer_set_rates(steer, &slow), 0);
-	for (int i = 0; i < 4; i++) /* no load, no meter */
-		check(steer, &hello4, STEER_KERNEL);
-	assert_int_equal(steer_set_under_load(steer, true), 0);
-	assert_int_equal(steer_set_denied(steer, NULL, 0), 0); /* undoes neither flag nor rates */
-	assert_int_equal(steer_set_allowed(steer, NULL, 0), 0);
-	check(steer, &hello4, STEER_KERNEL);
-	check(steer, &hello4, STEER_KERNEL);
-	check(steer, &hello4, STEER_DROP_xdp_source_rate);
-	check(steer, &data4, STEER_KERNEL);		 /* data is not metered */
-	check(steer, &hello4_near, STEER_KERNEL);	 /* the /24's third */
-	check(steer, &hello4_near, STEER_DROP_xdp_source_rate);
-	check(steer, &hello4_far, STEER_KERNEL);
-	check(steer, &hello6, STEER_KERNEL);
-	check(steer, &hello6, STEER_KERNEL);
-	check(steer, &hello6, STEER_DROP_xdp_source_rate);
-	assert_int_equal(steer_set_under_load(steer, false), 0);
-	check(steer, &hello4, STEER_KERNEL);
-	steer_close(steer);
-}
-
-static void test_known_endpoints(void **state)
-{
-	(void)state;
-	NEED_ROOT();
-	struct steer *steer = open_on("sa0", STEER_MODE_AUTO);
-	const struct steer_prefix known[] = {prefix(AF_INET, FIXTURE_PEER_V4, 32), prefix(AF_INET6, FIXTURE_PEER_V6, 128)};
-	struct steer_prefix wrong = prefix(AF_INET, FIXTURE_PEER_V4, 24);
-	struct steer_rates rates = slow;
-
-	/* five at once of the known ones; their budget is their own */
-	rates.global[STEER_CLASS_KNOWN] = (struct steer_rate){HOUR_NS, 4 * HOUR_NS};
-	listen_fixture(steer);
-	assert_int_equal(steer_set_rates(steer, &rates), 0);
-	assert_int_equal(steer_set_under_load(steer, true), 0);
-	assert_int_equal(steer_set_known(steer, known, 2), 0);
-	for (int i = 0; i < 4; i++)
-		check(steer, &hello4, STEER_KERNEL);
-	check(steer, &hello6, STEER_KERNEL);
-	check(steer, &hello4, STEER_DROP_xdp_global_rate);
-	check(steer, &hello4_far, STEER_KERNEL);
-	assert_int_equal(steer_set_known(steer, &wrong, 1), -EINVAL);
-	check(steer, &hello4, STEER_DROP_xdp_global_rate); /* a refusal changes nothing */
-	assert_int_equal(steer_set_known(steer, known + 1, 1), 0);
-	check(steer, &hello4, STEER_KERNEL); /* no longer known: metered by source */
-	check(steer, &hello6, STEER_DROP_xdp_global_rate);
-	steer_close(steer);
-}
-
-static void test_meter_capacities(void **state)
-{
-	const struct steer_config cfg = {.iface = "sa0", .max_allowed = 1, .max_known = 1};
-	const struct steer_prefix two[] = {prefix(AF_INET, FIXTURE_PEER_V4, 32), prefix(AF_INET6, FIXTURE_PEER_V6, 128)};
-	char err[256] = "";
-
-	(void)state;
-	NEED_ROOT();
-	struct steer *steer = steer_open(&cfg, err, sizeof(err));
-
-	assert_non_null(steer);
-	for (int i = 0; i < 4; i++) { /* from one full set to another */
-		assert_int_equal(steer_set_allowed(steer, &two[i % 2], 1), 0);
-		assert_int_equal(steer_set_known(steer, &two[i % 2], 1), 0);
-	}
-	assert_int_equal(steer_set_allowed(steer, two, 2), -E2BIG);
-	assert_int_equal(steer_set_known(steer, two, 2), -E2BIG);
 	steer_close(steer);
 }
 
@@ -503,8 +272,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_branch),	 cmocka_unit_test(test_listen_map_updates),
-		cmocka_unit_test(test_allow_list),	 cmocka_unit_test(test_source_meter),
-		cmocka_unit_test(test_known_endpoints),	 cmocka_unit_test(test_meter_capacities),
 		cmocka_unit_test(test_modes_and_detach), cmocka_unit_test(test_crash_leftover),
 		cmocka_unit_test(test_foreign_program),	 cmocka_unit_test(test_open_errors),
 	};
