@@ -90,6 +90,7 @@ int bench_main(int argc, char **argv)
 	bench_print_head(&b);
 	bench_run_aead(&b);
 	bench_run_lookup(&b);
+	bench_run_policy(&b);
 	bench_run_data(&b);
 	bench_progress(&b, "%s", "");
 	printf("%u rows in %.1f s\n", b.n_rows, (double)(bench_now_ns() - b.began_ns) / 1e9);

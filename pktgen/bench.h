@@ -19,6 +19,7 @@
 	CASE(io, "rx and tx alone: the floor of the in-memory port")                        \
 	CASE(plain_aead, "the AEAD alone, each implementation, 32 keys")                    \
 	CASE(lookup, "routes beside rte_fib and rte_lpm, flows beside rte_hash")            \
+	CASE(policy, "decisions on new flows at 10, 1000 and 4096 rules, beside rte_acl")           \
 	CASE(up, "client to connector: decrypt, decide, encrypt")                           \
 	CASE(down, "connector to client")                                                   \
 	CASE(newflow, "client to connector, each packet a new flow")                        \
@@ -42,6 +43,7 @@ struct bench_options {
 	unsigned n_scales;
 	struct bench_scale scales[2];
 	bool quick, stages;
+	bool rules_given; /* `policy` takes that number alone */
 	int core; /* the process runs there; −1: where it happens to be */
 	const char *json, *svg;
 };
@@ -117,5 +119,6 @@ uint64_t bench_random(uint64_t *state);
 void bench_run_data(struct bench *b); /* up, down, newflow, blocked, io */
 void bench_run_aead(struct bench *b);
 void bench_run_lookup(struct bench *b);
+void bench_run_policy(struct bench *b);
 
 #endif

@@ -207,6 +207,7 @@ int bench_read_options(int argc, char **argv, struct bench_options *o, bool *don
 		return bad("case", argv[optind], "options only, no arguments");
 	for (unsigned i = 0; i < BENCH_CASE_COUNT; i++)
 		o->cases[i] |= !any_case;
+	o->rules_given = given.rules != 0;
 	choose_scales(o, &given);
 	return 0;
 }

@@ -39,6 +39,20 @@ def test_rows():
             assert (row['clients'], row['flows'], row['routes'], row['rules']) == (16, 64, 32, 4), row
 
 
+def test_policy():
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, 'bench.json')
+        run = bench('--quick', '--case', 'policy', '--rules', '10', '--json', path)
+        assert run.returncode == 0, run.stdout + run.stderr
+        with open(path, encoding='utf-8') as f:
+            rows = json.load(f)['rows']
+    assert [(r['rules'], r['flows'], r['aead_impl']) for r in rows] == [
+        (10, flows, who) for flows in (64, 1 << 18) for who in ('policy', 'policy-burst', 'rte_acl', 'rte_acl-burst')], rows
+    for row in rows:
+        assert KEYS <= row.keys() and row['case'] == 'policy' and row['cycles_per_packet']['total'] > 0, row
+        assert row['lost'] == 0 and row['verified'] == 1 << 18, row
+
+
 def test_refusals():
     for args, word in ((['--case', 'sideways'], 'sideways'), (['--size', '20'], '20'), (['--clients', 'many'], 'many'),
                        (['--json'], 'json'), (['extra'], 'extra')):
@@ -48,4 +62,5 @@ def test_refusals():
 
 if __name__ == '__main__':
     test_rows()
+    test_policy()
     test_refusals()
