@@ -287,18 +287,20 @@ static void warn_covered(struct apply *a, uint32_t account)
 		return;
 	for (const struct row *row = row_next(s, NULL); row; row = row_next(s, row)) {
 		const struct rule_entry *r = row->account == account ? a->policy.rules[row->index] : NULL, *by;
-		uint32_t other;
-		char text[700];
+		struct policy_cover cover;
+		char text[800], together[80] = "";
 
 		if (!r || r->change != a->change || !r->enabled || r->audit ||
 		    json_array_size(a->policy.warnings) >= APPLY_WARNINGS_MAX)
 			continue;
-		other = policy_covered_by(a->edge->policy, account, r->index);
-		by = other < a->records->max_rules ? a->policy.rules[other] : NULL;
+		cover = policy_covered_by(a->edge->policy, account, r->index);
+		by = cover.rule < a->records->max_rules ? a->policy.rules[cover.rule] : NULL;
 		if (!by)
 			continue;
-		snprintf(text, sizeof(text), "rule '%s' never matches: rule '%s' (precedence %lld) comes before it and matches whenever it would",
-			 r->name, by->name, (long long)by->precedence);
+		if (cover.more)
+			snprintf(together, sizeof(together), ", together with %u more,", cover.more);
+		snprintf(text, sizeof(text), "rule '%s' never matches%s: rule '%s' (precedence %lld)%s comes before it and matches whenever it would",
+			 r->name, cover.clients ? " what a client opens" : "", by->name, (long long)by->precedence, together);
 		json_array_append_new(a->policy.warnings, json_pack("{s:s,s:s,s:s,s:s}", "table", "rules", "key", r->id,
 								    "code", "covered", "message", text));
 	}

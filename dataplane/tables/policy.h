@@ -142,8 +142,17 @@ struct policy_step {
 size_t policy_explain(const struct policy_set *p, const struct policy_query *q, const struct names *names, struct policy_step *steps,
 		      size_t max, struct policy_result *out);
 
-/* A rule that an earlier one of the same track covers for certain: index of that one, or POLICY_RULE_DEFAULT. No false alarms; may miss some. */
-uint32_t policy_covered_by(const struct policy_set *p, uint32_t account, uint32_t rule);
+struct policy_cover {
+	uint32_t rule; /* index of the first that covers it; POLICY_RULE_DEFAULT: nobody does */
+	uint32_t more; /* how many others it takes */
+	bool clients;  /* what clients open is meant: flows that the private side opens it may still block */
+};
+
+/*
+ * Do earlier rules of the same track, with the lists as they are now, leave the rule nothing to match? No false alarms; misses what
+ * several rules cover only across more than one dimension, and what takes more than the texts that rules write out. Control thread.
+ */
+struct policy_cover policy_covered_by(const struct policy_set *p, uint32_t account, uint32_t rule);
 
 struct policy_stats {
 	uint32_t rules, terms, lists, identities, classes;

@@ -614,18 +614,27 @@ const uint32_t *policy_class_sets(const struct policy_classes *c, uint32_t id, u
 	return c->classes[id].sets;
 }
 
-static void mark(const struct policy_classes *c, uint32_t n, uint8_t *there)
+/* True: every address below n has an entry there. An entry that its two halves cover is nobody's. */
+static bool mark(const struct policy_classes *c, uint32_t n, uint8_t *there)
 {
-	if (!n)
-		return;
-	there[c->nodes[n].class] = 1;
-	mark(c, c->nodes[n].kid[0], there);
-	mark(c, c->nodes[n].kid[1], there);
+	const struct node *node = &c->nodes[n];
+	bool whole = n != 0;
+
+	for (unsigned side = 0; n && side < 2; side++) {
+		uint32_t kid = node->kid[side];
+
+		whole = mark(c, kid, there) && c->nodes[kid].len == node->len + 1 && whole;
+	}
+	if (n && node->own && !whole)
+		there[node->class] = 1;
+	return n && (whole || node->own);
 }
 
 void policy_classes_mark(const struct policy_classes *c, uint8_t *there)
 {
 	there[0] = 1;
+	if (!c->nodes)
+		return;
 	mark(c, c->root[0], there);
 	mark(c, c->root[1], there);
 }

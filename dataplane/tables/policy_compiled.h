@@ -256,6 +256,9 @@ static inline void policy_bit_set(uint64_t *bits, uint32_t i)
 	bits[i / 64] |= 1ull << i % 64;
 }
 
+/* Does y hold whenever x does (NULL: always true)? A no may mean that it cannot be seen. */
+bool policy_implies(const struct expr_node *x, const struct expr_node *y, const struct policy_view *view);
+
 /* ---- search (policy_search.c) ---- */
 
 #define POLICY_ROWS_MAX 10

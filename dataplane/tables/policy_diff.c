@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The compiled form against the reference model: random rules, lists, people and flows.
+// The compiled form against the reference model: random rules, lists, people and flows. And no rule that is said to be covered by
+// earlier ones ever decides.
 //   policy_diff [decisions] [seed]
 #include <time.h>
 
@@ -10,7 +11,8 @@ struct run {
 	struct draw_rules rules;
 	uint32_t people[DRAW_PEOPLE];
 	struct draw d;
-	uint64_t done, differ, by_verdict[3], refused, sets, bursts;
+	struct policy_cover cover[DRAW_RULES];
+	uint64_t done, differ, by_verdict[3], refused, sets, bursts, covered;
 };
 
 static void setup(struct run *r)
@@ -68,11 +70,25 @@ static void change(struct run *r)
 	}
 }
 
+static void find_covers(struct run *r)
+{
+	for (uint32_t i = 0; i < r->rules.n; i++) {
+		r->cover[i] = policy_covered_by(r->p, 0, i);
+		r->covered += r->cover[i].rule != POLICY_RULE_DEFAULT;
+	}
+}
+
 static void show(const struct run *r, uint32_t rule)
 {
 	for (unsigned i = 0; rule < r->rules.n && i < 3; i++)
 		if (r->rules.said[rule][i])
 			fprintf(stderr, "  rule %u: %s\n", rule, r->rules.said[rule][i]);
+}
+
+/* A rule that others cover has decided. */
+static bool cover_broken(const struct run *r, const struct policy_query *q, uint32_t rule)
+{
+	return rule < r->rules.n && r->cover[rule].rule != POLICY_RULE_DEFAULT && !(r->cover[rule].clients && q->from_private);
 }
 
 static void compare(struct run *r, const struct policy_query *q, const struct names *names, const struct policy_result *got)
@@ -82,6 +98,14 @@ static void compare(struct run *r, const struct policy_query *q, const struct na
 	policy_model_decide(r->p, q, names, &want);
 	r->done++;
 	r->by_verdict[want.verdict]++;
+	if (cover_broken(r, q, want.l4_rule) || cover_broken(r, q, want.other_rule)) {
+		uint32_t rule = cover_broken(r, q, want.l4_rule) ? want.l4_rule : want.other_rule;
+
+		r->differ++;
+		fprintf(stderr, "rule %u decided though %u and %u more cover it\n", rule, r->cover[rule].rule, r->cover[rule].more);
+		show(r, rule);
+		show(r, r->cover[rule].rule);
+	}
 	if (draw_same(got, &want))
 		return;
 	if (r->differ++ < 10)
@@ -133,11 +157,12 @@ int main(int argc, char **argv)
 	setup(&r);
 	while (r.done < wanted && r.differ < 10) {
 		change(&r);
+		find_covers(&r);
 		flows(&r, 640);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t1);
-	printf("%llu decisions, %llu sets of rules (%llu refused as too long), %llu bursts: %llu pass, %llu deny, %llu pending; %llu differences; %.1f s\n",
-	       (unsigned long long)r.done, (unsigned long long)r.sets, (unsigned long long)r.refused, (unsigned long long)r.bursts,
+	printf("%llu decisions, %llu sets of rules (%llu refused as too long), %llu covered rules, %llu bursts: %llu pass, %llu deny, %llu pending; %llu differences; %.1f s\n",
+	       (unsigned long long)r.done, (unsigned long long)r.sets, (unsigned long long)r.refused, (unsigned long long)r.covered, (unsigned long long)r.bursts,
 	       (unsigned long long)r.by_verdict[POLICY_PASS], (unsigned long long)r.by_verdict[POLICY_DENY],
 	       (unsigned long long)r.by_verdict[POLICY_PENDING], (unsigned long long)r.differ,
 	       (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);

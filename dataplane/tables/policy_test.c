@@ -454,10 +454,10 @@ static void test_covered(void **state)
 	(void)state;
 	bed_open(&b);
 	bed_rules(&b, rules, false);
-	assert_int_equal(policy_covered_by(b.set, 0, 1), 0);
-	assert_int_equal(policy_covered_by(b.set, 0, 0), POLICY_RULE_DEFAULT);
-	assert_int_equal(policy_covered_by(b.set, 0, 2), POLICY_RULE_DEFAULT);
-	assert_int_equal(policy_covered_by(b.set, 0, 77), POLICY_RULE_DEFAULT);
+	assert_int_equal(policy_covered_by(b.set, 0, 1).rule, 0);
+	assert_int_equal(policy_covered_by(b.set, 0, 0).rule, POLICY_RULE_DEFAULT);
+	assert_int_equal(policy_covered_by(b.set, 0, 2).rule, POLICY_RULE_DEFAULT);
+	assert_int_equal(policy_covered_by(b.set, 0, 77).rule, POLICY_RULE_DEFAULT);
 	bed_close(&b);
 }
 
@@ -478,21 +478,47 @@ static void test_covered_table(void **state)
 		{7, {"l4 10 block", NULL, "identity.email == \"a\"", NULL}, {"l4 20 allow", NULL, "identity.email == \"a\"", NULL}, true},
 		{8, {"l4 10 block", "net.sni.host == \"a\"", NULL, NULL}, {"l4 20 allow", "net.sni.host == \"a\" and net.dst.port == 1", NULL, NULL}, true},
 		{9, {"l4 10 block", "net.sni.host == \"a\"", NULL, NULL}, {"l4 20 allow", "net.sni.host == \"b\"", NULL, NULL}, false},
-		{10, {"l4 10 allow", NULL, NULL, NULL}, {"l4 20 block", "net.dst.port == 1", NULL, NULL}, false}, /* not where the private side opens */
+		{10, {"l4 10 allow", NULL, NULL, NULL}, {"l4 20 block", "net.dst.port == 1", NULL, NULL}, true}, /* but where the private side opens */
 		{11, {"l4 10 allow", NULL, NULL, NULL}, {"l4 20 allow", "net.dst.port == 1", NULL, NULL}, true},
 		{12, {"l4 10 block", "net.vnet_id == \"vnet-three\"", NULL, NULL}, {"l4 20 allow", "net.vnet_id wildcard \"vnet*\"", NULL, NULL}, false},
 		{13, {"http 10 off", "http.conn.dst_ip in {10.0.0.0/8}", NULL, NULL}, {"http 5 block", "http.conn.dst_ip == 10.0.0.1", NULL, NULL}, true},
 		{14, {"l4 10 block", "net.protocol == \"tcp\"", NULL, NULL}, {"l4 20 allow", "net.protocol == \"udp\"", NULL, NULL}, false},
+		{15, {"l4 10 allow", NULL, NULL, NULL}, {"l4 20 block", "net.src.ip == 10.0.0.1", NULL, NULL}, false}, /* meant for the private side */
+		{16, {"l4 10 block", "net.dst.ip in $nets", NULL, NULL}, {"l4 20 allow", "net.dst.ip in {192.0.2.0/25 203.0.113.6..203.0.113.7}", NULL, NULL}, true},
+		{17, {"l4 10 block", "net.dst.ip in {192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32}", NULL, NULL}, {"l4 20 allow", "net.dst.ip in $nets", NULL, NULL}, true},
+		{18, {"l4 10 block", "net.dst.port == 1", NULL, NULL}, {"l4 20 allow", "net.dst.ip in $empty and net.dst.port == 1", NULL, NULL}, false}, /* matches nothing now */
+		{19, {"l4 10 block", NULL, "any(identity.groups.name[*] in {\"dev\" \"ops\"})", NULL}, {"l4 20 allow", NULL, "any(identity.groups.name[*] == \"dev\")", NULL}, true},
+		{20, {"l4 10 block", NULL, "any(identity.groups.name[*] == \"dev\")", NULL}, {"l4 20 allow", NULL, "any(identity.groups.name[*] in {\"dev\" \"ops\"})", NULL}, false},
+		{21, {"l4 10 block", NULL, "identity.email wildcard \"*@example.com\"", NULL}, {"l4 20 allow", NULL, "identity.email in {\"ana@example.com\" \"Bob@Example.com\"}", NULL}, true},
+		{22, {"l4 10 block", NULL, "identity.email wildcard \"*@example.com\"", NULL}, {"l4 20 allow", NULL, "identity.email in {\"ana@example.com\" \"bob@example.net\"}", NULL}, false},
+		{23, {"l4 10 block", NULL, "identity.email == \"a\"", NULL}, {"l4 20 allow", NULL, "identity.email == \"a\" and identity.name == \"b\"", NULL}, true},
+		{24, {"l4 10 block", NULL, "identity.email == \"a\" and identity.name == \"b\"", NULL}, {"l4 20 allow", NULL, "identity.email == \"a\"", NULL}, false},
+		{25, {"l4 10 block", NULL, "identity.email == \"a\" or identity.name == \"b\"", NULL}, {"l4 20 allow", NULL, "identity.name == \"b\"", NULL}, true},
+		{26, {"l4 10 block", NULL, "not identity.email == \"a\"", NULL}, {"l4 20 allow", NULL, "not identity.email in {\"a\" \"b\"}", NULL}, true},
+		{27, {"l4 10 block", NULL, "not identity.email in {\"a\" \"b\"}", NULL}, {"l4 20 allow", NULL, "not identity.email == \"a\"", NULL}, false},
+		{28, {"l4 10 block", NULL, "all(identity.groups.name[*] == \"dev\")", NULL}, {"l4 20 allow", NULL, "any(identity.groups.name[*] == \"dev\")", NULL}, false},
+		{29, {"l4 10 block", NULL, NULL, "any(device_posture.checks.passed[*] == \"disk\")"}, {"l4 20 allow", NULL, NULL, "any(device_posture.checks.passed[*] == \"disk\") and not any(device_posture.checks.failed[*] == \"av\")"}, true},
+		{30, {"l4 10 block", "any(net.sni.domains[*] == \"evil.example\")", NULL, NULL}, {"l4 20 allow", "net.sni.host == \"www.evil.example\"", NULL, NULL}, true},
+		{31, {"l4 10 block", "net.sni.host == \"www.evil.example\"", NULL, NULL}, {"l4 20 allow", "any(net.sni.domains[*] == \"evil.example\")", NULL, NULL}, false},
+		{32, {"l4 10 block", "net.sni.host matches r\"^w+\\.evil\"", NULL, NULL}, {"l4 20 allow", "net.sni.host in {\"www.evil.example\" \"w.evil\"} and net.dst.port == 443", NULL, NULL}, true},
+		{33, {"l4 10 block", "net.sni.host in $hosts", NULL, NULL}, {"l4 20 allow", "net.sni.host == \"db.corp.example\"", NULL, NULL}, true},
+		{34, {"l4 10 block", "net.sni.host wildcard \"*.example\"", NULL, NULL}, {"l4 20 allow", "net.sni.host in $hosts", NULL, NULL}, true},
+		{35, {"l4 10 block", "net.sni.host wildcard \"db*.example\"", NULL, NULL}, {"l4 20 allow", "net.sni.host in $hosts", NULL, NULL}, false},
+		{36, {"l4 10 block", "not net.sni.host == \"a\"", NULL, NULL}, {"l4 20 allow", "not net.sni.host in {\"a\" \"b\"}", NULL, NULL}, true},
+		{37, {"l4 10 block", "net.dst.port == 80 or net.dst.port == 443", NULL, NULL}, {"l4 20 allow", "net.dst.port in {80 443} and net.protocol == \"tcp\"", NULL, NULL}, true},
+		{38, {"l4 10 block", NULL, NULL, "any(device_posture.checks.passed[*] == \"disk\")"}, {"l4 20 allow", NULL, NULL, NULL}, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
 		const struct rule_text rules[] = {of[i].first, of[i].second, {NULL, NULL, NULL, NULL}};
+		struct policy_cover got;
 		struct bed b;
 
 		bed_open(&b);
 		bed_rules(&b, rules, false);
-		if (policy_covered_by(b.set, 0, 1) != (of[i].covered ? 0 : POLICY_RULE_DEFAULT))
+		got = policy_covered_by(b.set, 0, 1);
+		if (got.rule != (of[i].covered ? 0 : POLICY_RULE_DEFAULT) || got.more || got.clients != (of[i].number == 10))
 			fail_msg("case %d", of[i].number);
 		bed_close(&b);
 	}
@@ -583,6 +609,37 @@ static void test_identities(void **state)
 	policy_destroy(p);
 }
 
+/* What no single rule covers, but several do between them along one dimension. */
+static void test_covered_together(void **state)
+{
+	static const struct {
+		int number;
+		struct rule_text rules[4];
+		uint32_t by, more; /* of the last rule */
+	} of[] = {
+		{1, {{"l4 10 block", "net.dst.port <= 1000", NULL, NULL}, {"l4 20 allow", "net.dst.port > 1000", NULL, NULL}, {"l4 30 block", "net.dst.port in {999..1001}", NULL, NULL}}, 0, 1},
+		{2, {{"l4 10 block", "net.dst.port <= 1000", NULL, NULL}, {"l4 20 allow", "net.dst.port > 1001", NULL, NULL}, {"l4 30 block", "net.dst.port in {999..1002}", NULL, NULL}}, POLICY_RULE_DEFAULT, 0},
+		{3, {{"l4 10 block", "net.dst.ip in {10.0.0.0/9}", NULL, NULL}, {"l4 20 block", "net.dst.ip in {10.128.0.0/9}", NULL, NULL}, {"l4 30 allow", "net.dst.ip in {10.0.0.0/8}", NULL, NULL}}, 0, 1},
+		{4, {{"l4 10 block", "net.dst.ip in {10.0.0.0/9}", NULL, NULL}, {"l4 20 block", "net.dst.ip in {10.128.0.0/9} and net.dst.port == 80", NULL, NULL}, {"l4 30 allow", "net.dst.ip in {10.0.0.0/8}", NULL, NULL}}, POLICY_RULE_DEFAULT, 0},
+		{5, {{"l4 10 block", "net.dst.port == 1", NULL, NULL}, {"l4 20 block", "net.dst.ip == 10.0.0.1", NULL, NULL}, {"l4 30 allow", "net.dst.ip == 10.0.0.1 or net.dst.port == 1", NULL, NULL}}, 0, 1},
+		{6, {{"l4 10 block", "net.dst.port == 1", NULL, NULL}, {"l4 20 block", "net.dst.port in {1 2}", NULL, NULL}, {"l4 30 allow", "net.dst.port == 1 or net.dst.port == 2", NULL, NULL}}, 1, 0},
+		{7, {{"l4 10 block", "net.dst.port == 1", "identity.email == \"a\"", NULL}, {"l4 20 block", "net.dst.port == 2", NULL, NULL}, {"l4 30 allow", "net.dst.port in {1 2}", NULL, NULL}}, POLICY_RULE_DEFAULT, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		struct policy_cover got;
+		struct bed b;
+
+		bed_open(&b);
+		bed_rules(&b, of[i].rules, false);
+		got = policy_covered_by(b.set, 0, 2);
+		if (got.rule != of[i].by || got.more != of[i].more)
+			fail_msg("case %d: rule %d and %u more", of[i].number, (int)got.rule, got.more);
+		bed_close(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,7 +647,7 @@ int main(void)
 		cmocka_unit_test(test_covered),	     cmocka_unit_test(test_lists_change), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_identities),   cmocka_unit_test(test_private_side_needs_source),
 		cmocka_unit_test(test_terms),	     cmocka_unit_test(test_term_limits),  cmocka_unit_test(test_large_list),
-		cmocka_unit_test(test_list_of_people), cmocka_unit_test(test_covered_table),
+		cmocka_unit_test(test_list_of_people), cmocka_unit_test(test_covered_table), cmocka_unit_test(test_covered_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
