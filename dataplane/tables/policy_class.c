@@ -560,22 +560,28 @@ void policy_set_put(struct policy_classes *c, uint32_t set)
 	c->error = 0;
 }
 
-/* Both sorted: what is in one alone changes. */
-static void apply(struct policy_classes *c, uint32_t set, const struct ip_prefix *old, uint32_t n_old, const struct ip_prefix *new,
-		  uint32_t n_new)
+/* Both sorted: what is in `old` alone goes, or what is in `new` alone comes. */
+static void apply_one(struct policy_classes *c, uint32_t set, const struct ip_prefix *old, uint32_t n_old, const struct ip_prefix *new,
+		      uint32_t n_new, bool add)
 {
 	uint32_t i = 0, j = 0;
 
 	while (i < n_old || j < n_new) {
 		int d = i == n_old ? 1 : j == n_new ? -1 : ip_prefix_cmp(&old[i], &new[j]);
 
-		if (d < 0)
-			set_change(c, set, &old[i++], false);
-		else if (d > 0)
-			set_change(c, set, &new[j++], true);
-		else
-			i++, j++;
+		if (d != 0 && (d > 0) == add)
+			set_change(c, set, add ? &new[j] : &old[i], add);
+		i += d <= 0;
+		j += d >= 0;
 	}
+}
+
+/* First what comes: what is in both, written differently, is never missing. */
+static void apply(struct policy_classes *c, uint32_t set, const struct ip_prefix *old, uint32_t n_old, const struct ip_prefix *new,
+		  uint32_t n_new)
+{
+	apply_one(c, set, old, n_old, new, n_new, true);
+	apply_one(c, set, old, n_old, new, n_new, false);
 }
 
 int policy_set_fill(struct policy_classes *c, uint32_t set, const struct policy_span *spans, uint32_t n)

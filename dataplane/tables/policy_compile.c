@@ -335,6 +335,28 @@ static bool class_rows_grow(struct policy_set *p, struct policy_compiled *c, uin
 	return true;
 }
 
+static void fire_set(const struct policy_compiled *c, const uint32_t *atoms, uint32_t set, uint64_t *fired)
+{
+	for (uint32_t a = set < c->n_set_atoms ? atoms[set] : POLICY_NONE; a != POLICY_NONE; a = c->atoms.at[a].same)
+		policy_bit_set(fired, a);
+}
+
+static bool among(const uint32_t *sets, uint32_t n, uint32_t set)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (sets[i] == set)
+			return true;
+	return false;
+}
+
+/* What is in all these sets is in the list that changes, too. */
+static bool overlaid(const struct policy_compiled *c, const uint32_t *sets, uint32_t n)
+{
+	const struct policy_overlay *o = &c->overlay;
+
+	return o->set != POLICY_NONE && (among(sets, n, o->set) || among(sets, n, o->added)) && !among(sets, n, o->removed);
+}
+
 static const struct policy_row *class_row(struct policy_compiled *c, enum policy_dim d, const uint32_t *sets, uint32_t n, uint64_t *fired,
 					  uint64_t *bits)
 {
@@ -344,8 +366,10 @@ static const struct policy_row *class_row(struct policy_compiled *c, enum policy
 		return c->full;
 	memset(fired, 0, (c->atoms.n / 64 + 1) * sizeof(*fired));
 	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t a = sets[i] < c->n_set_atoms ? atoms[sets[i]] : POLICY_NONE; a != POLICY_NONE; a = c->atoms.at[a].same)
-			policy_bit_set(fired, a);
+		if (sets[i] != c->overlay.set)
+			fire_set(c, atoms, sets[i], fired);
+	if (overlaid(c, sets, n))
+		fire_set(c, atoms, c->overlay.set, fired);
 	policy_fire(c, d, fired, bits);
 	return policy_row_intern(&c->rows, bits);
 }
@@ -370,6 +394,50 @@ bool policy_compiled_class(struct policy_set *p, struct policy_compiled *c, uint
 	__atomic_store_n(&c->classes->at[id].dst, dst, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->classes->at[id].src, src, __ATOMIC_RELEASE);
 	return src && dst;
+}
+
+/* Rows of the classes that either overlay says something of, into `rows`. */
+static bool overlay_rows(struct policy_compiled *c, const struct policy_classes *classes, const struct policy_overlay *a,
+			 const struct policy_overlay *b, struct policy_class_rows *rows)
+{
+	uint64_t *fired = malloc((c->atoms.n / 64 + 1) * sizeof(*fired)), *bits = policy_bits(c);
+	bool ok = fired && bits;
+
+	for (uint32_t id = 0; ok && id < policy_class_bound(classes) && id < rows->capacity; id++) {
+		uint32_t n;
+		const uint32_t *sets = policy_class_sets(classes, id, &n);
+
+		if (!sets || !(among(sets, n, a->added) || among(sets, n, a->removed) || among(sets, n, b->added) || among(sets, n, b->removed)))
+			continue;
+		rows->at[id].src = class_row(c, DIM_SRC, sets, n, fired, bits);
+		rows->at[id].dst = class_row(c, DIM_DST, sets, n, fired, bits);
+		ok = rows->at[id].src && rows->at[id].dst;
+	}
+	free(fired);
+	free(bits);
+	return ok;
+}
+
+bool policy_compiled_overlay(struct policy_set *p, struct policy_compiled *c, const struct policy_classes *classes, const struct policy_overlay *over)
+{
+	struct policy_overlay had = c->overlay;
+	struct policy_class_rows *old = c->classes, *rows;
+	size_t bytes = sizeof(*old) + (old ? old->capacity : 0) * sizeof(old->at[0]);
+
+	c->overlay = *over;
+	if (!old)
+		return true;
+	rows = malloc(bytes);
+	if (rows)
+		memcpy(rows, old, bytes);
+	if (!rows || !overlay_rows(c, classes, &had, over, rows)) {
+		free(rows);
+		c->overlay = had;
+		return false;
+	}
+	__atomic_store_n(&c->classes, rows, __ATOMIC_RELEASE);
+	policy_retire(p, free, old);
+	return true;
 }
 
 /* Spans of a comparison; the last address of a family is all ones. */
@@ -609,6 +677,7 @@ int policy_compile(struct policy_set *p, uint32_t account, struct policy_view *v
 	if (!c)
 		return rc;
 	c->account = account;
+	c->overlay = NO_OVERLAY;
 	c->refs = 1;
 	c->rule_first = calloc(view->n_rules + 1, sizeof(*c->rule_first));
 	c->rule_end = calloc(view->n_rules + 1, sizeof(*c->rule_end));

@@ -182,6 +182,12 @@ struct policy_class_rows {
 	} at[];
 };
 
+/* A set of addresses that is to be seen with `added` and without `removed` (sets too); POLICY_NONE: there is none. */
+struct policy_overlay {
+	uint32_t set, added, removed;
+};
+#define NO_OVERLAY ((struct policy_overlay){POLICY_NONE, POLICY_NONE, POLICY_NONE})
+
 struct policy_who_rows {
 	uint32_t capacity;
 	const struct policy_row *at[]; /* by identity; NULL: not there yet */
@@ -224,6 +230,7 @@ struct policy_compiled {
 	uint32_t n_set_atoms;
 	uint32_t *sets, n_sets; /* held */
 	struct policy_who_exprs *who_exprs;
+	struct policy_overlay overlay; /* of the list that changes just now */
 	struct policy_compiled *grave; /* next one whose sets wait to be put back */
 	size_t bytes;
 };
@@ -238,6 +245,10 @@ void policy_fire(const struct policy_compiled *c, enum policy_dim d, const uint6
 /* A class that did not exist: its row in what is published. ctx: struct policy_account. */
 bool policy_class_made(void *ctx, uint32_t id, const uint32_t *sets, uint32_t n);
 bool policy_compiled_class(struct policy_set *p, struct policy_compiled *c, uint32_t id, const uint32_t *sets, uint32_t n);
+/* From one moment on, readers see the sets as the overlay says. False without memory: all is as before. */
+bool policy_compiled_overlay(struct policy_set *p, struct policy_compiled *c, const struct policy_classes *classes, const struct policy_overlay *over);
+/* Makes the set of a list's addresses those of `new`, all at once. 0, -ENOSPC, -ENOMEM with the set as it was. */
+int policy_set_swap(struct policy_account *a, uint32_t set, const struct policy_list *old, const struct policy_list *new);
 bool policy_compiled_person(struct policy_set *p, struct policy_compiled *c, const struct policy_view *view, uint32_t id,
 			    const struct policy_person *who);
 bool policy_compiled_vnet(struct policy_set *p, struct policy_compiled *c, const struct policy_view *view, uint32_t vnet);

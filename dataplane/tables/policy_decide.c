@@ -102,25 +102,22 @@ static inline bool uses(const struct policy_compiled *c, enum policy_dim d)
 	return c->used >> d & 1;
 }
 
-/* False: a class or person is newer than what is compiled here. */
-static bool put_address(struct flow *f, const struct policy_compiled *c, bool source, uint32_t class)
+/* A class that is newer than the rows is asked again (changed()); until then it is of no set. */
+static void put_address(struct flow *f, const struct policy_class_rows *rows, bool source, uint32_t class)
 {
-	const struct policy_class_rows *rows = __atomic_load_n(&c->classes, __ATOMIC_ACQUIRE);
 	const struct policy_row *row = NULL;
 
 	if (class < rows->capacity)
 		row = source ? __atomic_load_n(&rows->at[class].src, __ATOMIC_ACQUIRE) : __atomic_load_n(&rows->at[class].dst, __ATOMIC_ACQUIRE);
-	put(f, row);
-	return row != NULL;
+	put(f, row ? row : source ? rows->at[0].src : rows->at[0].dst);
 }
 
-static bool put_who(struct flow *f, const struct policy_compiled *c, uint32_t id)
+static void put_who(struct flow *f, const struct policy_compiled *c, uint32_t id)
 {
 	const struct policy_who_rows *rows = __atomic_load_n(&c->who, __ATOMIC_ACQUIRE);
 	const struct policy_row *row = rows && id < rows->capacity ? __atomic_load_n(&rows->at[id], __ATOMIC_ACQUIRE) : NULL;
 
 	put(f, row ? row : c->nobody);
-	return row || id == POLICY_IDENTITY_NONE;
 }
 
 static void put_small(struct flow *f, const struct policy_set *p, const struct policy_compiled *c, const struct policy_query *q)
@@ -139,23 +136,26 @@ static void put_small(struct flow *f, const struct policy_set *p, const struct p
 		put(f, c->private_side);
 }
 
-/* Rows of everything but names. False: look again, a newer view is there. */
-static bool put_known(struct flow *f, const struct policy_set *p, const struct policy_compiled *c, const struct policy_query *q, uint32_t src,
-		      uint32_t dst)
+/* Taken before the classes of addresses are looked up. As long as they are the same afterwards no list has changed in between. */
+static inline const struct policy_class_rows *rows_of(const struct policy_compiled *c)
 {
-	bool whole = true;
+	return __atomic_load_n(&c->classes, __ATOMIC_ACQUIRE);
+}
 
+/* Rows of everything but names. */
+static void put_known(struct flow *f, const struct policy_set *p, const struct policy_compiled *c, const struct policy_query *q,
+		      const struct policy_class_rows *rows, uint32_t src, uint32_t dst)
+{
 	f->search.n = 0;
 	f->sure = c->full;
 	put(f, c->full);
 	if (uses(c, DIM_DST))
-		whole &= put_address(f, c, false, dst);
+		put_address(f, rows, false, dst);
 	if (uses(c, DIM_SRC))
-		whole &= put_address(f, c, true, src);
+		put_address(f, rows, true, src);
 	if (uses(c, DIM_WHO))
-		whole &= put_who(f, c, q->identity);
+		put_who(f, c, q->identity);
 	put_small(f, p, c, q);
-	return whole;
 }
 
 /* ---- names ---- */
@@ -340,8 +340,20 @@ static const struct policy_view *view_of(const struct policy_set *p, const struc
 	return q->account < p->limits.accounts ? __atomic_load_n(&p->accounts[q->account].view, __ATOMIC_ACQUIRE) : NULL;
 }
 
+/*
+ * Rules or a list have changed since: the classes may be of after the change, and a number that was one class when `rows` were
+ * published may be another now. Numbers and rows are free only when readers have moved on, so equal pointers mean that nothing was.
+ */
+static bool changed(const struct policy_set *p, const struct policy_query *q, const struct policy_view *view, const struct policy_compiled *c,
+		    const struct policy_class_rows *rows)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return view_of(p, q) != view || rows_of(c) != rows;
+}
+
 void policy_decide(const struct policy_set *p, const struct policy_query *q, const struct names *names, struct policy_result *out)
 {
+	const struct policy_class_rows *rows = NULL;
 	const struct policy_compiled *c = NULL;
 	const struct policy_view *view;
 	struct made_row may, sure;
@@ -356,9 +368,11 @@ void policy_decide(const struct policy_set *p, const struct policy_query *q, con
 		c = view->compiled;
 		if (!c || !c->blocks)
 			break;
+		rows = rows_of(c);
 		classes_of(p, &c, &q, 1, true, &src);
 		classes_of(p, &c, &q, 1, false, &dst);
-	} while (!put_known(&f, p, c, q, src, dst) && view_of(p, q) != view);
+		put_known(&f, p, c, q, rows, src, dst);
+	} while (changed(p, q, view, c, rows));
 	if (c && c->blocks)
 		put_names(&f, c, view, q, names, &may, &sure);
 	decide(p, c, view, q, &f, out);
@@ -366,6 +380,7 @@ void policy_decide(const struct policy_set *p, const struct policy_query *q, con
 
 void policy_decide_burst(const struct policy_set *p, const struct policy_query *const *q, struct policy_result *out, unsigned n)
 {
+	const struct policy_class_rows *rows[64];
 	const struct policy_compiled *c[64] = {NULL};
 	const struct policy_view *view[64];
 	uint32_t src[64], dst[64];
@@ -374,6 +389,7 @@ void policy_decide_burst(const struct policy_set *p, const struct policy_query *
 	for (unsigned i = 0; i < n; i++) {
 		view[i] = view_of(p, q[i]);
 		c[i] = view[i] && view[i]->compiled && view[i]->compiled->blocks ? view[i]->compiled : NULL;
+		rows[i] = c[i] ? rows_of(c[i]) : NULL;
 		if (c[i] && uses(c[i], DIM_DPORT))
 			__builtin_prefetch(&c[i]->port[1][q[i]->dst_port]);
 		if (c[i] && c[i]->who && q[i]->identity < c[i]->who->capacity)
@@ -382,12 +398,13 @@ void policy_decide_burst(const struct policy_set *p, const struct policy_query *
 	classes_of(p, c, q, n, true, src);
 	classes_of(p, c, q, n, false, dst);
 	for (unsigned i = 0; i < n; i++)
-		if (c[i] && c[i]->classes && dst[i] < c[i]->classes->capacity)
-			__builtin_prefetch(&c[i]->classes->at[dst[i]]);
+		if (rows[i] && dst[i] < rows[i]->capacity)
+			__builtin_prefetch(&rows[i]->at[dst[i]]);
 	for (unsigned i = 0; i < n; i++) {
 		if (!c[i])
 			continue;
-		if (!put_known(&f[i], p, c[i], q[i], src[i], dst[i]) && view_of(p, q[i]) != view[i]) {
+		put_known(&f[i], p, c[i], q[i], rows[i], src[i], dst[i]);
+		if (changed(p, q[i], view[i], c[i], rows[i])) {
 			view[i] = NULL; /* alone, below */
 			continue;
 		}
@@ -469,7 +486,7 @@ size_t policy_explain(const struct policy_set *p, const struct policy_query *q, 
 		return 0;
 	classes_of(p, &c, &q, 1, true, &src);
 	classes_of(p, &c, &q, 1, false, &dst);
-	put_known(&f, p, c, q, src, dst);
+	put_known(&f, p, c, q, rows_of(c), src, dst);
 	put_names(&f, c, view, q, names, &may, &sure);
 	row_names(c, q, row_name);
 	for (uint32_t r = 0; r < view->n_rules; r++) {

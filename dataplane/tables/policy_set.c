@@ -205,12 +205,12 @@ static int take_compiled(struct policy_set *p, struct policy_account *a, struct 
 }
 
 /* The addresses of a list that some rule names. */
-static int fill_set(struct policy_account *a, const struct policy_list *list, struct policy_error *error)
+static int fill_set(struct policy_account *a, const struct policy_list *old, const struct policy_list *list, struct policy_error *error)
 {
 	char key[1 + sizeof(list->id)];
 	size_t len = (size_t)snprintf(key, sizeof(key), "L%s", list->id);
 	uint32_t set = a->classes ? policy_set_find(a->classes, key, len) : POLICY_NONE;
-	int rc = set == POLICY_NONE ? 0 : policy_set_fill(a->classes, set, list->spans, list->n_spans);
+	int rc = set == POLICY_NONE ? 0 : policy_set_swap(a, set, old, list);
 
 	if (rc) {
 		error->rule = POLICY_RULE_DEFAULT;
@@ -255,11 +255,11 @@ int policy_list_put(struct policy_set *p, uint32_t account, const char *id, enum
 		memcpy(view->lists + at + 1, a->view->lists + at + found, (had - at - found) * sizeof(*view->lists));
 	}
 	view->lists[at] = list;
-	rc = fill_set(a, list, error);
+	rc = fill_set(a, old, list, error);
 	if (!rc) {
 		rc = take_compiled(p, a, view, id, error);
 		if (rc && old)
-			fill_set(a, old, &(struct policy_error){0});
+			fill_set(a, list, old, &(struct policy_error){0});
 	}
 	if (rc) {
 		view_free(view);
@@ -301,7 +301,7 @@ void policy_list_delete(struct policy_set *p, uint32_t account, const char *id)
 		view_free(view);
 		return;
 	}
-	fill_set(a, &empty, &ignored);
+	fill_set(a, old, &empty, &ignored);
 	a->list_entries -= old->items;
 	publish(p, a, view);
 	policy_retire(p, list_free, old);
