@@ -77,11 +77,13 @@ static void measure(struct bench *b, struct aead_bench *x, struct aead *aead, un
 
 void bench_run_aead(struct bench *b)
 {
-	struct aead_bench x = {.text = aligned_alloc(4096, (size_t)BURST * STRIDE), .before = malloc((size_t)BURST * STRIDE)};
+	struct aead_bench x = {0};
 	const char *name;
 
 	if (!b->options.cases[BENCH_plain_aead])
 		return;
+	x.text = aligned_alloc(4096, (size_t)BURST * STRIDE);
+	x.before = malloc((size_t)BURST * STRIDE);
 	if (x.text == NULL || x.before == NULL) {
 		fprintf(stderr, "sluice-pktgen: no memory\n");
 		exit(1);

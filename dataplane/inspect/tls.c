@@ -165,6 +165,8 @@ enum parse tls_records_hello(const uint8_t *stream, size_t len, size_t max, stru
 			if (state != PARSE_MORE)
 				return state;
 		}
+		if (*need > max) /* said as soon as the header is there, whatever follows it: the answer may not depend on segments */
+			return PARSE_MORE;
 	}
 	return state;
 }

@@ -379,6 +379,21 @@ static void test_wrong_records(void **state)
 	assert_int_equal(tls_records_hello(NULL, 0, 16384, &out, &need), PARSE_MORE);
 }
 
+/* A message of 1,497,561 bytes: too long as soon as its header is there, whatever stands behind it, so segments change nothing. */
+static void test_too_long_is_said_at_its_header(void **state)
+{
+	static const char text[] = "\x16\3\1\0\4\1\x16\xd9\xd9\x15\3\1\0\1";
+	struct tls_hello out;
+	size_t need;
+
+	(void)state;
+	for (size_t len = 9; len < sizeof(text); len++) {
+		need = 0;
+		assert_int_equal(tls_records_hello((const uint8_t *)text, len, 16384, &out, &need), PARSE_MORE);
+		assert_int_equal(need, 4 + 0x16d9d9);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_records_of_every_size),
 		cmocka_unit_test(test_sixteen_kib),
 		cmocka_unit_test(test_wrong_records),
+		cmocka_unit_test(test_too_long_is_said_at_its_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
