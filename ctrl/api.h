@@ -100,6 +100,8 @@ json_t *req_vnet(struct req *r);
 json_t *default_vnet(struct req *r);
 /* Puts, and turns a refusal of the store into words. */
 int req_put(struct req *r, enum table t, json_t *doc);
+/* The same over `before`, which was read in this request and is as it was. */
+int req_replace(struct req *r, enum table t, const json_t *before, json_t *doc);
 int req_del(struct req *r, enum table t, const char *key);
 /* r->result = {key: value}; steals value. */
 int req_answer(struct req *r, const char *key, json_t *value);

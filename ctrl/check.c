@@ -209,11 +209,14 @@ json_t *req_vnet(struct req *r)
 	return ref ? req_find_ref(r, T_VNETS, "vnet", ref) : default_vnet(r);
 }
 
-int req_put(struct req *r, enum table t, json_t *doc)
+static const char *key_of(enum table t, const json_t *doc)
 {
-	const char *key = t == T_SETTINGS ? doc_str(doc, "key") : t == T_DENY ? doc_str(doc, "network") : doc_str(doc, "id");
-	int ret = store_put(r->st, t, key, doc);
+	return t == T_SETTINGS ? doc_str(doc, "key") : t == T_DENY ? doc_str(doc, "network") : doc_str(doc, "id");
+}
 
+/* What the store answered to doc. */
+static int put_answer(struct req *r, enum table t, const json_t *doc, int ret)
+{
 	if (ret == 0)
 		return 0;
 	if (ret != -EEXIST)
@@ -224,7 +227,17 @@ int req_put(struct req *r, enum table t, json_t *doc)
 		return req_fail(r, IPC_E_EXISTS, "public_key", "public_key '%s': is in use", r->st->conflict + 4);
 	if (strncmp(r->st->conflict, "name:", 5) == 0)
 		return req_fail(r, IPC_E_EXISTS, "name", "%s '%s': exists already", table_singulars[t], doc_str(doc, "name"));
-	return req_fail(r, IPC_E_EXISTS, NULL, "%s '%s': '%s' is in use", table_singulars[t], key, r->st->conflict);
+	return req_fail(r, IPC_E_EXISTS, NULL, "%s '%s': '%s' is in use", table_singulars[t], key_of(t, doc), r->st->conflict);
+}
+
+int req_put(struct req *r, enum table t, json_t *doc)
+{
+	return put_answer(r, t, doc, store_put(r->st, t, key_of(t, doc), doc));
+}
+
+int req_replace(struct req *r, enum table t, const json_t *before, json_t *doc)
+{
+	return put_answer(r, t, doc, store_replace(r->st, t, key_of(t, doc), before, doc));
 }
 
 int req_del(struct req *r, enum table t, const char *key)

@@ -73,6 +73,16 @@ static void identity(const char *type, const char *value, char out[VALUE_MAX])
 		snprintf(out, VALUE_MAX, "%s/%d", value, strchr(value, ':') ? 128 : 32);
 }
 
+/* Is the stored value the one of this identity? What identity() says, without making a text. */
+static bool same_item(const char *type, const char *value, const char *id)
+{
+	size_t n = strlen(value);
+
+	if (strncmp(value, id, n) != 0)
+		return false;
+	return !id[n] || (strcmp(type, "IP") == 0 && !strchr(value, '/') && strcmp(id + n, strchr(value, ':') ? "/128" : "/32") == 0);
+}
+
 /* One item of params as {"value", "description"?} with the canonical value: new reference or NULL. */
 static json_t *read_item(struct req *r, const char *type, json_t *item)
 {
@@ -114,10 +124,27 @@ static json_t *identities(const char *type, json_t *items)
 	return set;
 }
 
+/* Is it in the list already? `have` is the set of all identities; NULL where it was not worth making one. */
+static bool is_there(const json_t *have, const char *type, const json_t *items, const char *id)
+{
+	const json_t *it;
+	size_t i;
+
+	if (have)
+		return json_object_get(have, id) != NULL;
+	json_array_foreach(items, i, it) {
+		if (same_item(type, doc_str(it, "value"), id))
+			return true;
+	}
+	return false;
+}
+
+#define FEW 16 /* items that are looked for one by one: a set of all that are there takes as long as about so many */
+
 /* Appends items to an array of them, refusing duplicates by name. */
 static int append_items(struct req *r, const char *type, json_t *to, json_t *items)
 {
-	json_t *have = identities(type, to), *raw;
+	json_t *have = json_array_size(items) > FEW ? identities(type, to) : NULL, *raw;
 	char id[VALUE_MAX];
 	size_t i;
 	int ret = 0;
@@ -135,9 +162,10 @@ static int append_items(struct req *r, const char *type, json_t *to, json_t *ite
 			break;
 		}
 		identity(type, doc_str(item, "value"), id);
-		if (json_object_get(have, id))
+		if (is_there(have, type, to, id))
 			ret = req_fail(r, IPC_E_EXISTS, "items", "item '%s': is in the list already", doc_str(item, "value"));
-		json_object_set_new(have, id, json_true());
+		if (have)
+			json_object_set_new(have, id, json_true());
 		json_array_append_new(to, item);
 	}
 	json_decref(have);
@@ -208,18 +236,28 @@ int list_show(struct req *r)
 	return doc ? answer(r, doc, 0) : -1;
 }
 
-int list_add(struct req *r)
+/* The list with other items (taken over). */
+static json_t *with_items(const json_t *doc, json_t *items)
 {
-	json_t *doc = req_find(r, T_LISTS, "list");
-	int ret = doc ? append_items(r, doc_str(doc, "type"), json_object_get(doc, "items"), req_get(r, "items")) : -1;
+	json_t *now = json_copy((json_t *)(uintptr_t)doc);
 
-	if (ret == 0)
-		ret = req_put(r, T_LISTS, doc);
-	return answer(r, doc, ret);
+	json_object_set_new(now, "items", items);
+	return now;
 }
 
-/* Removes what `gone` (a set of identities) names; each must have been there. */
-static int remove_items(struct req *r, json_t *doc, json_t *gone)
+int list_add(struct req *r)
+{
+	json_t *doc = req_find(r, T_LISTS, "list"), *now = doc ? with_items(doc, json_copy(json_object_get(doc, "items"))) : NULL;
+	int ret = now ? append_items(r, doc_str(doc, "type"), json_object_get(now, "items"), req_get(r, "items")) : -1;
+
+	if (ret == 0)
+		ret = req_replace(r, T_LISTS, doc, now);
+	json_decref(doc);
+	return answer(r, now, ret);
+}
+
+/* Removes what `gone` (a set of identities) names; each must have been there. *out: the list without. */
+static int remove_items(struct req *r, const json_t *doc, json_t *gone, json_t **out)
 {
 	json_t *kept = json_array(), *it;
 	const char *type = doc_str(doc, "type");
@@ -237,13 +275,13 @@ static int remove_items(struct req *r, json_t *doc, json_t *gone)
 		json_decref(kept);
 		return req_fail(r, IPC_E_NOT_FOUND, "items", "item '%s': is not in the list", json_object_iter_key(json_object_iter(gone)));
 	}
-	json_object_set_new(doc, "items", kept);
-	return req_put(r, T_LISTS, doc);
+	*out = with_items(doc, kept);
+	return req_replace(r, T_LISTS, doc, *out);
 }
 
 int list_remove(struct req *r)
 {
-	json_t *doc = req_find(r, T_LISTS, "list"), *gone = json_object();
+	json_t *doc = req_find(r, T_LISTS, "list"), *gone = json_object(), *now = NULL;
 	char id[VALUE_MAX];
 	int ret = doc ? 0 : -1;
 
@@ -258,9 +296,10 @@ int list_remove(struct req *r)
 		json_decref(item);
 	}
 	if (ret == 0)
-		ret = remove_items(r, doc, gone);
+		ret = remove_items(r, doc, gone, &now);
 	json_decref(gone);
-	return answer(r, doc, ret);
+	json_decref(doc);
+	return answer(r, now, ret);
 }
 
 struct user {

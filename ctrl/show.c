@@ -90,9 +90,10 @@ static json_t *show_tunnel(struct req *r, const json_t *doc)
 	return out;
 }
 
+/* A long list has its items only where it was asked for itself. Documents are not changed once they are shown: members are shared. */
 static json_t *show_list(const json_t *doc, bool whole)
 {
-	json_t *out = json_deep_copy(doc);
+	json_t *out = json_copy((json_t *)(uintptr_t)doc);
 	size_t n = json_array_size(json_object_get(doc, "items"));
 
 	json_object_set_new(out, "item_count", json_integer((json_int_t)n));
@@ -113,7 +114,7 @@ json_t *show_object(struct req *r, enum table t, const json_t *doc)
 	case T_TUNNELS:
 		return show_tunnel(r, doc);
 	case T_LISTS:
-		return show_list(doc, json_array_size(r->result) == 0 && req_has(r, "list"));
+		return show_list(doc, req_has(r, "list") && !req_has(r, "items"));
 	default:
 		out = json_deep_copy(doc);
 		json_object_del(out, "refs");

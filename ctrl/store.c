@@ -147,20 +147,19 @@ int store_commit(struct store *st, const struct store_author *who, uint64_t *rev
 	return 0;
 }
 
-/* A document for the audit row; what is long is only measured. */
-static json_t *audit_value(const json_t *doc)
+/* A document of n bytes for the audit row; what is long is only measured. */
+static json_t *audit_value(const json_t *doc, size_t n)
 {
-	size_t n = doc ? json_dumpb(doc, NULL, 0, JSON_COMPACT) : 0;
-
 	if (!doc)
 		return json_null();
 	return n > 8192 ? json_pack("{s:I}", "omitted_bytes", (json_int_t)n) : json_deep_copy(doc);
 }
 
-int store_log_change(struct store *st, enum table t, const char *key, const json_t *before, const json_t *after)
+/* text: before as it is stored; freed here. after_len: bytes of the other. */
+static int log_change(struct store *st, enum table t, const char *key, const json_t *before, char *text, const json_t *after, size_t after_len)
 {
 	sqlite3_stmt *q = store_stmt(st, ST_CHANGE);
-	char *text = before ? json_dumps(before, JSON_COMPACT) : NULL;
+	size_t before_len = text ? strlen(text) : 0;
 
 	sqlite3_bind_int(q, 1, t);
 	sqlite3_bind_int64(q, 2, (int64_t)st->revision + 1);
@@ -170,8 +169,14 @@ int store_log_change(struct store *st, enum table t, const char *key, const json
 		sqlite3_bind_text(q, 5, text, -1, free);
 	if (st->tx_changes++ < STORE_AUDIT_CHANGES)
 		json_array_append_new(st->tx_audit, json_pack("{s:s, s:s, s:o, s:o}", "table", table_names[t], "key", key, "before",
-							      audit_value(before), "after", audit_value(after)));
+							      audit_value(before, before_len), "after", audit_value(after, after_len)));
 	return store_run(st, q);
+}
+
+int store_log_change(struct store *st, enum table t, const char *key, const json_t *before, const json_t *after)
+{
+	return log_change(st, t, key, before, before ? json_dumps(before, JSON_COMPACT) : NULL, after,
+			  after ? json_dumpb(after, NULL, 0, JSON_COMPACT) : 0);
 }
 
 /* Reads the document in column 0 of the statement's only row; NULL: no row. */
@@ -265,13 +270,14 @@ static int move_unique(struct store *st, const char *owner, const struct model_i
 	return st->failed ? -EIO : 0;
 }
 
-static int write_doc(struct store *st, enum stmt s, enum table t, const char *key, const struct model_index *ix, const json_t *doc)
+static int write_doc(struct store *st, enum stmt s, enum table t, const char *key, const struct model_index *ix, const json_t *doc, size_t *len)
 {
 	sqlite3_stmt *q = store_stmt(st, s);
 	char *text = json_dumps(doc, JSON_COMPACT);
 
 	if (!text)
 		return store_io_error(st);
+	*len = strlen(text);
 	sqlite3_bind_int(q, 1, t);
 	sqlite3_bind_text(q, 2, key, -1, SQLITE_STATIC);
 	sqlite3_bind_text(q, 3, ix->account, -1, SQLITE_STATIC);
@@ -294,29 +300,51 @@ static bool name_taken(struct store *st, enum table t, const struct model_index 
 	return other != NULL;
 }
 
-int store_put(struct store *st, enum table t, const char *key, json_t *doc)
+/* The document as it is stored: heap, NULL where there is none. */
+static char *stored_text(struct store *st, enum table t, const char *key)
 {
-	json_t *before = store_get(st, t, key);
+	sqlite3_stmt *q = store_stmt(st, ST_GET);
+	char *text = NULL;
+
+	sqlite3_bind_int(q, 1, t);
+	sqlite3_bind_text(q, 2, key, -1, SQLITE_STATIC);
+	if (q && sqlite3_step(q) == SQLITE_ROW)
+		text = strdup((const char *)sqlite3_column_text(q, 0));
+	sqlite3_reset(q);
+	return text;
+}
+
+int store_replace(struct store *st, enum table t, const char *key, const json_t *before, json_t *doc)
+{
 	struct model_index old, now;
+	char *text;
+	size_t len = 0;
 	int ret;
 
-	if (before && json_equal(before, doc)) {
-		json_decref(before);
+	if (before && json_equal(before, doc))
 		return 0;
-	}
 	model_index(t, doc, &now);
 	if (before)
 		model_index(t, before, &old);
 	if (name_taken(st, t, &now, before ? &old : NULL)) {
 		snprintf(st->conflict, sizeof(st->conflict), "name:%.100s", now.name);
-		json_decref(before);
 		return -EEXIST;
 	}
 	ret = move_unique(st, key, before ? &old : NULL, &now);
+	text = ret == 0 && before ? stored_text(st, t, key) : NULL;
 	if (ret == 0)
-		ret = write_doc(st, before ? ST_UPDATE : ST_INSERT, t, key, &now, doc);
+		ret = write_doc(st, before ? ST_UPDATE : ST_INSERT, t, key, &now, doc, &len);
 	if (ret == 0)
-		ret = store_log_change(st, t, key, before, doc);
+		return log_change(st, t, key, before, text, doc, len);
+	free(text);
+	return ret;
+}
+
+int store_put(struct store *st, enum table t, const char *key, json_t *doc)
+{
+	json_t *before = store_get(st, t, key);
+	int ret = store_replace(st, t, key, before, doc);
+
 	json_decref(before);
 	return ret;
 }

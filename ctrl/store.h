@@ -97,6 +97,8 @@ json_t *store_find(struct store *st, enum table t, const char *account, const ch
 /* Inserts or replaces; writing what is there already is no change. 0; -EEXIST (st->conflict says which unique value);
  * -EIO. Does not steal doc. */
 int store_put(struct store *st, enum table t, const char *key, json_t *doc);
+/* The same for who has read `before`, what is stored now, already; NULL: nothing is. */
+int store_replace(struct store *st, enum table t, const char *key, const json_t *before, json_t *doc);
 /* 0, -ENOENT, -EIO. Frees its unique values; addresses of a client rest for a day, secrets are wiped. */
 int store_del(struct store *st, enum table t, const char *key);
 

@@ -215,6 +215,16 @@ def items_of_lists():
             d.refuses('invalid', 'items', item, method='list.add', list='ip', items=[item])
         d.refuses('exists', 'items', '10.0.0.1', method='list.add', list='ip', items=['10.0.0.2', '10.0.0.1'])
         eq(d.call('list.add', list='ip', items=['10.0.0.2'])['list']['item_count'], 3)
+        # 10.0.0.2 is 10.0.0.2/32 and nothing else, however few or many are added
+        for many in ([], [f'192.0.2.{i}' for i in range(20)]):
+            d.refuses('exists', 'items', '10.0.0.2', method='list.add', list='ip', items=many + ['10.0.0.2/32'])
+            d.refuses('exists', 'items', '2001:db8::/32', method='list.add', list='ip', items=many + ['2001:db8::/32'])
+        eq(d.call('list.add', list='ip', items=['10.0.0.2/31', '10.0.0.20', '2001:db8::'])['list']['item_count'], 6)
+        before = d.call('list.show', list='ip')['list']
+        eq(d.call('list.remove', list='ip', items=['10.0.0.2/31', '10.0.0.20/32', '2001:db8::'])['list']['item_count'], 3)
+        last = d.call('history', limit=1)['history'][0]['changes'][0]
+        eq([len(last[k]['items']) for k in ('before', 'after')], [6, 3])
+        eq(last['before']['items'], before['items'])
         d.refuses('not_found', 'items', '10.9.9.9', method='list.remove', list='ip', items=['10.9.9.9'])
         d.refuses('invalid', 'type', 'FISH', method='list.create', name='x', type='FISH')
         d.refuses('invalid', 'items', method='list.create', name='mail', type='EMAIL', items=['not an address'])
