@@ -29,6 +29,7 @@ struct policy_names {
 	struct policy_literals *literals;
 	struct bank hosts, requests;
 	uint32_t *slow[DIM_COUNT], n_slow[DIM_COUNT]; /* atoms that are asked one by one */
+	struct bank regexes; /* of these: scratches alone */
 };
 
 /* ---- making ---- */
@@ -243,6 +244,15 @@ static int bank_atom(struct bank *b, uint32_t a, const struct policy_atom *atom)
 	}
 }
 
+/* Its first scratch for everybody. */
+static int bank_clone(struct bank *b)
+{
+	for (unsigned i = 1; b->scratch[0] && i < SCRATCHES; i++)
+		if (hs_clone_scratch(b->scratch[0], &b->scratch[i]) != HS_SUCCESS)
+			return -ENOMEM;
+	return 0;
+}
+
 static int bank_compile(struct bank *b, struct policy_error *error)
 {
 	hs_compile_error_t *e = NULL;
@@ -262,10 +272,7 @@ static int bank_compile(struct bank *b, struct policy_error *error)
 		hs_free_compile_error(e);
 		return rc == HS_NOMEM ? -ENOMEM : -EINVAL;
 	}
-	for (unsigned i = 0; i < SCRATCHES; i++)
-		if ((i ? hs_clone_scratch(b->scratch[0], &b->scratch[i]) : hs_alloc_scratch(b->db, &b->scratch[0])) != HS_SUCCESS)
-			return -ENOMEM;
-	return 0;
+	return hs_alloc_scratch(b->db, &b->scratch[0]) == HS_SUCCESS ? bank_clone(b) : -ENOMEM;
 }
 
 static void bank_forget(struct bank *b)
@@ -321,13 +328,15 @@ int policy_names_make(const struct policy_atoms *atoms, struct policy_names **ou
 		rc = b == &n->hosts && a->ask == ASK_NODE ? literal_atom(n->literals, i, a) : 0;
 		rc = rc || !b || a->ask != ASK_NODE ? rc : bank_atom(b, i, a);
 		if (rc == 0)
-			rc = slow_put(n, a->dim, i) ? 1 : -ENOMEM;
+			rc = slow_put(n, a->dim, i) && !(a->node && expr_scratch_fit(a->node, (void **)&n->regexes.scratch[0])) ? 1 : -ENOMEM;
 		rc = rc < 0 ? rc : 0;
 	}
 	if (!rc)
 		rc = bank_compile(&n->hosts, error);
 	if (!rc)
 		rc = bank_compile(&n->requests, error);
+	if (!rc)
+		rc = bank_clone(&n->regexes);
 	if (rc) {
 		policy_names_free(n);
 		return rc;
@@ -345,6 +354,7 @@ void policy_names_free(struct policy_names *n)
 	policy_literals_free(n->literals);
 	bank_free(&n->hosts);
 	bank_free(&n->requests);
+	bank_free(&n->regexes);
 	for (unsigned d = 0; d < DIM_COUNT; d++)
 		free(n->slow[d]);
 	free(n);
@@ -432,7 +442,9 @@ void policy_names_ask(const struct policy_names *n, const struct policy_atoms *a
 {
 	char low[NAME_MAX_BYTES];
 	struct policy_facts facts;
+	struct bank *regexes = (struct bank *)(uintptr_t)&n->regexes; /* its scratches */
 	size_t len = text->len < sizeof(low) ? text->len : sizeof(low);
+	unsigned s = 0;
 
 	if (d == DIM_SNI || d == DIM_HOST || d == DIM_FQDN) {
 		for (size_t i = 0; i < len; i++)
@@ -445,10 +457,16 @@ void policy_names_ask(const struct policy_names *n, const struct policy_atoms *a
 	if (!n->n_slow[d])
 		return;
 	policy_facts_name(&facts, view, d, text);
+	if (regexes->scratch[0]) {
+		s = take_scratch(regexes);
+		facts.env.regex_scratch = regexes->scratch[s];
+	}
 	for (uint32_t i = 0; i < n->n_slow[d]; i++) {
 		uint32_t a = n->slow[d][i];
 
 		if (ask_one(&atoms->at[a], &facts.env))
 			fired[a / 64] |= 1ull << a % 64;
 	}
+	if (regexes->scratch[0])
+		__atomic_store_n(&regexes->busy[s], 0, __ATOMIC_RELEASE);
 }

@@ -10,16 +10,13 @@
 struct eval {
 	const struct expr_env *env;
 	int error; /* 0 or -ENOMEM */
-	struct scrap {
-		struct scrap *next;
-		char data[];
-	} *scraps; /* texts made by lower() */
+	char low[EXPR_LOW_MAX]; /* the text of one comparison, in lower case */
+	char *longer;           /* where it is longer */
 };
 
-/* Answers of a node that gives an array: missing, unknown, or n of them. */
-struct answers {
+/* What is known of a node that gives an array: missing, unknown, or n answers. */
+struct shape {
 	enum { ANS_MISSING, ANS_UNKNOWN, ANS_KNOWN } state;
-	enum expr_tri *v;
 	size_t n;
 };
 
@@ -28,19 +25,23 @@ static char lower(char c)
 	return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
+/* Good until the next one; b may be the last one. */
 static struct expr_bytes lowered(struct eval *ev, struct expr_bytes b)
 {
-	struct scrap *s = malloc(sizeof(*s) + b.n + 1);
+	char *to = b.p == ev->longer ? ev->longer : ev->low;
 
-	if (!s) {
-		ev->error = -ENOMEM;
-		return (struct expr_bytes){"", 0};
+	if (b.n > sizeof(ev->low) && b.p != ev->longer) {
+		to = malloc(b.n);
+		if (!to) {
+			ev->error = -ENOMEM;
+			return (struct expr_bytes){"", 0};
+		}
+		free(ev->longer);
+		ev->longer = to;
 	}
-	s->next = ev->scraps;
-	ev->scraps = s;
 	for (size_t i = 0; i < b.n; i++)
-		s->data[i] = lower(b.p[i]);
-	return (struct expr_bytes){s->data, b.n};
+		to[i] = lower(b.p[i]);
+	return (struct expr_bytes){to, b.n};
 }
 
 static bool bytes_have(struct expr_bytes s, struct expr_bytes part, size_t at)
@@ -131,7 +132,7 @@ static bool compare(struct eval *ev, const struct expr_node *node, const struct 
 	case EXPR_CONTAINS:
 		return contains(v->bytes, node->value.bytes);
 	case EXPR_MATCHES:
-		rc = expr_regex_match(node->regex, v->bytes.p, v->bytes.n);
+		rc = expr_regex_match(node->regex, ev->env->regex_scratch, v->bytes.p, v->bytes.n);
 		if (rc < 0)
 			ev->error = rc;
 		return rc > 0;
@@ -208,8 +209,6 @@ static enum expr_tri eval_scalar(struct eval *ev, const struct expr_node *node)
 	return test(ev, node, &slot->v[at]) ? EXPR_YES : EXPR_NO;
 }
 
-static struct answers eval_array(struct eval *ev, const struct expr_node *node);
-
 static enum expr_tri tri_not(enum expr_tri a)
 {
 	return a == EXPR_UNKNOWN ? EXPR_UNKNOWN : a == EXPR_NO ? EXPR_YES : EXPR_NO;
@@ -226,63 +225,52 @@ static enum expr_tri tri_join(enum expr_op op, enum expr_tri a, enum expr_tri b)
 	return a == EXPR_UNKNOWN || b == EXPR_UNKNOWN ? EXPR_UNKNOWN : tri_not(decides);
 }
 
-static struct answers compare_elements(struct eval *ev, const struct expr_node *node)
+/* Missing beats unknown beats known; element by element, as far as all go. */
+static struct shape shape_of(const struct eval *ev, const struct expr_node *node)
 {
-	const struct expr_slot *slot = &ev->env->slots[innermost(node->lhs)->field];
-	struct answers out = {.state = slot->state == EXPR_UNSEEN ? ANS_UNKNOWN : slot->state == EXPR_KNOWN ? ANS_KNOWN : ANS_MISSING};
+	struct shape out, more;
 
-	if (out.state != ANS_KNOWN)
+	if (node->op == EXPR_CMP) {
+		const struct expr_slot *slot = &ev->env->slots[innermost(node->lhs)->field];
+
+		out.state = slot->state == EXPR_UNSEEN ? ANS_UNKNOWN : slot->state == EXPR_KNOWN ? ANS_KNOWN : ANS_MISSING;
+		out.n = out.state == ANS_KNOWN ? slot->n : 0;
 		return out;
-	out.n = slot->n;
-	out.v = calloc(out.n + 1, sizeof(*out.v));
-	if (!out.v) {
-		ev->error = -ENOMEM;
-		out.n = 0;
 	}
-	for (size_t i = 0; i < out.n; i++)
-		out.v[i] = test(ev, node, &slot->v[i]) ? EXPR_YES : EXPR_NO;
+	out = shape_of(ev, node->kids);
+	for (const struct expr_node *k = node->kids->next; k; k = k->next) {
+		more = shape_of(ev, k);
+		out.state = more.state < out.state ? more.state : out.state;
+		out.n = more.n < out.n ? more.n : out.n;
+	}
 	return out;
 }
 
-/* Element by element, as far as both go; missing beats unknown beats known. */
-static void join_answers(enum expr_op op, struct answers *a, struct answers *b)
+/* Answer i of a node that gives an array. */
+static enum expr_tri eval_element(struct eval *ev, const struct expr_node *node, size_t i)
 {
-	if (a->state != ANS_KNOWN || b->state != ANS_KNOWN)
-		a->state = a->state == ANS_MISSING || b->state == ANS_MISSING ? ANS_MISSING : ANS_UNKNOWN;
-	a->n = a->n < b->n ? a->n : b->n;
-	for (size_t i = 0; a->state == ANS_KNOWN && i < a->n; i++)
-		a->v[i] = tri_join(op, a->v[i], b->v[i]);
-	free(b->v);
-}
-
-static struct answers eval_array(struct eval *ev, const struct expr_node *node)
-{
-	struct answers out, more;
+	enum expr_tri out;
 
 	if (node->op == EXPR_CMP)
-		return compare_elements(ev, node);
-	out = eval_array(ev, node->kids);
+		return test(ev, node, &ev->env->slots[innermost(node->lhs)->field].v[i]) ? EXPR_YES : EXPR_NO;
+	out = eval_element(ev, node->kids, i);
 	if (node->op == EXPR_NOT)
-		for (size_t i = 0; i < out.n; i++)
-			out.v[i] = tri_not(out.v[i]);
-	for (const struct expr_node *k = node->kids->next; k; k = k->next) {
-		more = eval_array(ev, k);
-		join_answers(node->op, &out, &more);
-	}
+		return tri_not(out);
+	for (const struct expr_node *k = node->kids->next; k; k = k->next)
+		out = tri_join(node->op, out, eval_element(ev, k, i));
 	return out;
 }
 
 static enum expr_tri eval_quantifier(struct eval *ev, const struct expr_node *node)
 {
-	struct answers a = eval_array(ev, node->kids);
+	struct shape shape = shape_of(ev, node->kids);
 	enum expr_op op = node->op == EXPR_ANY ? EXPR_OR : EXPR_AND;
 	enum expr_tri out = op == EXPR_OR ? EXPR_NO : EXPR_YES;
 
-	if (a.state != ANS_KNOWN)
-		out = a.state == ANS_MISSING ? EXPR_NO : EXPR_UNKNOWN;
-	for (size_t i = 0; a.state == ANS_KNOWN && i < a.n; i++)
-		out = tri_join(op, out, a.v[i]);
-	free(a.v);
+	if (shape.state != ANS_KNOWN)
+		return shape.state == ANS_MISSING ? EXPR_NO : EXPR_UNKNOWN;
+	for (size_t i = 0; i < shape.n; i++)
+		out = tri_join(op, out, eval_element(ev, node->kids, i));
 	return out;
 }
 
@@ -308,14 +296,13 @@ static enum expr_tri eval_node(struct eval *ev, const struct expr_node *node)
 
 int expr_eval(const struct expr *e, const struct expr_env *env)
 {
-	struct eval ev = {.env = env};
-	enum expr_tri out = eval_node(&ev, e->root);
+	struct eval ev;
+	enum expr_tri out;
 
-	while (ev.scraps) {
-		struct scrap *s = ev.scraps;
-
-		ev.scraps = s->next;
-		free(s);
-	}
+	ev.env = env;
+	ev.error = 0;
+	ev.longer = NULL;
+	out = eval_node(&ev, e->root);
+	free(ev.longer);
 	return ev.error ? ev.error : (int)out;
 }

@@ -15,6 +15,7 @@
 
 #define EXPR_TEXT_MAX 140000 /* bytes */
 #define EXPR_DEPTH_MAX 128   /* parentheses, not, any, all, functions */
+#define EXPR_LOW_MAX 2048    /* bytes of a value that lower() and the like take without memory of their own */
 #define EXPR_REGEX_MAX (10u << 20) /* bytes of one compiled regular expression */
 
 /* Which fields an expression may name. */
@@ -214,13 +215,19 @@ struct expr_env {
 	/* Is a value in a list? Bytes of a folding field come in lower case. */
 	bool (*in_list)(void *user, const struct expr_list *list, const struct expr_value *v);
 	void *user;
+	void *regex_scratch; /* expr_scratch_fit(); in one thread's use at a time. NULL: one is made for each match */
 };
+
+/* Makes *scratch (NULL at first) fit all regular expressions of the tree as well. 0, -ENOMEM. Freed by expr_scratch_free(). */
+int expr_scratch_fit(const struct expr_node *root, void **scratch);
+void expr_scratch_free(void *scratch); /* NULL is fine */
 
 /*
  * The value of the expression, three-valued (Kleene): UNSEEN fields give EXPR_UNKNOWN unless the rest decides.
  * A missing value makes every comparison false but !=, which is true; any() and all() over a missing array are false, over
  * an empty one false and true. v4 against v6 is unordered: only != is true. -ENOMEM where memory or the regular
- * expression's scratch is short, else an enum expr_tri. The same tree may be evaluated by many threads.
+ * expression's scratch is short, else an enum expr_tri. The same tree may be evaluated by many threads. Nothing is allocated
+ * where the environment has a scratch and no value is longer than EXPR_LOW_MAX.
  */
 int expr_eval(const struct expr *e, const struct expr_env *env);
 

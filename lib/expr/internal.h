@@ -72,8 +72,8 @@ int expr_parse_comparison(struct expr_parser *p, struct expr_node **out);
 /* --- regex.c --- */
 int expr_regex_compile(struct expr_parser *p, struct expr_node *node, size_t literal);
 void expr_regex_free(void *db);
-/* 1, 0 or -ENOMEM. */
-int expr_regex_match(const void *db, const char *s, size_t n);
+/* 1, 0 or -ENOMEM. scratch: one that fits, nobody else's; NULL: made for this match. */
+int expr_regex_match(const void *db, void *scratch, const char *s, size_t n);
 
 /* --- eval.c --- */
 bool expr_wildcard_match(const char *pattern, size_t plen, const char *s, size_t n, bool fold);

@@ -66,16 +66,32 @@ static int found(unsigned id, unsigned long long from, unsigned long long to, un
 	return 1;
 }
 
-int expr_regex_match(const void *db, const char *s, size_t n)
+int expr_scratch_fit(const struct expr_node *node, void **scratch)
 {
-	hs_scratch_t *scratch = NULL;
+	int rc = 0;
+
+	if (node->op == EXPR_CMP && node->cmp == EXPR_MATCHES)
+		return hs_alloc_scratch(node->regex, (hs_scratch_t **)scratch) == HS_SUCCESS ? 0 : -ENOMEM;
+	for (const struct expr_node *k = node->op == EXPR_CMP ? NULL : node->kids; !rc && k; k = k->next)
+		rc = expr_scratch_fit(k, scratch);
+	return rc;
+}
+
+void expr_scratch_free(void *scratch)
+{
+	hs_free_scratch(scratch);
+}
+
+int expr_regex_match(const void *db, void *scratch, const char *s, size_t n)
+{
+	hs_scratch_t *own = NULL;
 	bool hit = false;
 	hs_error_t rc;
 
-	if (hs_alloc_scratch(db, &scratch) != HS_SUCCESS)
+	if (!scratch && hs_alloc_scratch(db, &own) != HS_SUCCESS)
 		return -ENOMEM;
-	rc = hs_scan(db, s, (unsigned)n, 0, scratch, found, &hit);
-	hs_free_scratch(scratch);
+	rc = hs_scan(db, s, (unsigned)n, 0, scratch ? scratch : own, found, &hit);
+	hs_free_scratch(own);
 	if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
 		return -ENOMEM;
 	return hit;
