@@ -19,6 +19,7 @@
 #include "dataplane/control/runtime.h"
 #include "dataplane/control/state.h"
 #include "dataplane/control/sync.h"
+#include "dataplane/control/telemetry.h"
 #include "dataplane/tables/reclaim.h"
 #include "dataplane/worker.h"
 #include "lib/log.h"
@@ -127,6 +128,9 @@ bool control_create(struct control *c, char *err, size_t err_len)
 	c->operators = operators_create(c, err, err_len);
 	if (!c->operators)
 		return false;
+	rc = telemetry_start(c->edge);
+	if (rc)
+		log_warn("DPDK telemetry: %s: its tools cannot read the counters", strerror(-rc));
 	c->metrics = config->metrics[0] ? metrics_create(c, err, err_len) : NULL;
 	return c->metrics || !config->metrics[0];
 }
@@ -188,6 +192,7 @@ void control_run(struct control *c)
 
 void control_destroy(struct control *c)
 {
+	telemetry_stop();
 	metrics_free(c->metrics);
 	operators_free(c->operators);
 	if (c->sync) {
