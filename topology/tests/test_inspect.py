@@ -241,6 +241,22 @@ def test_dns_questions_one_by_one(lab, rule):
              lambda: any(line['host'] == 'www.evil.example' and line['detected_protocol'] == 'dns' for line in logged(lab, event='blocked', rule='no evil')), 5)
 
 
+def test_dns_on_another_port(lab, rule):
+    """`dns` rules are of port 53; elsewhere it is known by what it is, question by question too."""
+    rule('no evil', 'block', 'dns', 'any(dns.domains[*] == "evil.example")')
+    with UdpOrigin(lab, 5300) as origin, lab.socket('client1', socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(1.5 * lab.slow)
+        evil = query('evil.example')
+        assert ask(s, evil, 5300)
+        rule('no dns', 'block', 'l4', 'net.detected_protocol == "dns" and net.dst.port == 5300', '51')
+        s.close()
+        with lab.socket('client1', socket.AF_INET, socket.SOCK_DGRAM) as t:
+            t.settimeout(1.5 * lab.slow)
+            assert not ask(t, evil, 5300) and not ask(t, query('good.example'), 5300)
+            assert ask(t, b'no question at all', 5300)
+        assert origin.got == [evil, b'no question at all']
+
+
 @pytest.mark.skipif(not shutil.which('dig'), reason='no dig')
 def test_dig(lab, rule):
     rule('no evil', 'block', 'dns', 'dns.fqdn == "evil.example"')
