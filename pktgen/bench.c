@@ -48,6 +48,19 @@ static bool pin(int core)
 	return false;
 }
 
+/* A core of this process beside the one it will be pinned to; −1: none. */
+static int other_core(int core)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return -1;
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (i != core && CPU_ISSET(i, &set))
+			return i;
+	return -1;
+}
+
 /* TSC ticks a second, against the clock. */
 static double measure_tsc(void)
 {
@@ -77,6 +90,7 @@ int bench_main(int argc, char **argv)
 		return rc;
 	if (b.options.core < 0)
 		b.options.core = sched_getcpu();
+	b.options.second_core = other_core(b.options.core);
 	if (!pin(b.options.core))
 		return 1;
 	if (sodium_init() < 0) {
@@ -91,7 +105,9 @@ int bench_main(int argc, char **argv)
 	bench_run_aead(&b);
 	bench_run_lookup(&b);
 	bench_run_policy(&b);
+	bench_run_handshake(&b);
 	bench_run_data(&b);
+	bench_run_workers(&b);
 	bench_progress(&b, "%s", "");
 	printf("%u rows in %.1f s\n", b.n_rows, (double)(bench_now_ns() - b.began_ns) / 1e9);
 	if (b.options.json != NULL)

@@ -16,14 +16,16 @@
 
 /* The one list of cases: enum, names, help and functions. CASE(name, text); '_' in a name is '-' to the user. */
 #define BENCH_CASES(CASE)                                                                   \
+	CASE(handshake, "responder handshakes, and packets that only pretend, beside the curve alone")\
 	CASE(io, "rx and tx alone: the floor of the in-memory port")                        \
 	CASE(plain_aead, "the AEAD alone, each implementation, 32 keys")                    \
 	CASE(lookup, "routes beside rte_fib and rte_lpm, flows beside rte_hash")            \
-	CASE(policy, "decisions on new flows at 10, 1000 and 4096 rules, beside rte_acl")           \
+	CASE(policy, "decisions on new flows at 10, 1000 and 4096 rules, beside rte_acl")   \
 	CASE(up, "client to connector: decrypt, decide, encrypt")                           \
 	CASE(down, "connector to client")                                                   \
 	CASE(newflow, "client to connector, each packet a new flow")                        \
-	CASE(blocked, "client to a destination that policy blocks")
+	CASE(blocked, "client to a destination that policy blocks")                         \
+	CASE(scale, "one worker, and two at once on two cores")
 
 enum bench_case {
 #define CASE(name, text) BENCH_##name,
@@ -32,6 +34,10 @@ enum bench_case {
 	BENCH_CASE_COUNT
 };
 
+/* Mixed sizes: seven of 64 bytes, four of 594 and one of 1,420, by their number in the sequence. */
+#define BENCH_IMIX	1
+#define BENCH_IMIX_PARTS 12
+
 /* How big the edge is; `rules` and `tenants` of account 0 and of all. */
 struct bench_scale {
 	unsigned clients, flows, routes, rules, tenants;
@@ -39,12 +45,13 @@ struct bench_scale {
 
 struct bench_options {
 	bool cases[BENCH_CASE_COUNT];
-	unsigned n_sizes, sizes[BENCH_MAX_SIZES]; /* bytes of the inner IP packet */
+	unsigned n_sizes, sizes[BENCH_MAX_SIZES]; /* bytes of the inner IP packet, or BENCH_IMIX */
 	unsigned n_scales;
 	struct bench_scale scales[2];
 	bool quick, stages;
 	bool rules_given; /* `policy` takes that number alone */
 	int core; /* the process runs there; −1: where it happens to be */
+	int second_core; /* another one it may use; −1: there is none */
 	const char *json, *svg;
 };
 
@@ -59,6 +66,8 @@ struct bench_row {
 	double aead, rest; /* of `total` */
 	double p50, p99;  /* over bursts */
 	uint64_t lost, verified;
+	double ratio; /* mixed sizes: to the sum of the parts; `scale`: to one worker. 0: none */
+	unsigned workers; /* 0: one */
 	const char *aead_impl; /* or what was measured instead */
 };
 
@@ -81,6 +90,14 @@ double bench_seconds(const struct bench *b);
 
 /* ---- results ---- */
 
+/* Bytes of packet number `sequence` of a size or mix; the mean of the mix. */
+unsigned bench_size_of(unsigned size, uint32_t sequence);
+double bench_mean_size(unsigned size);
+/*
+ * A row of mixed sizes over the parts' rows of the same case that were added before: its cycles by the mean of theirs. 0 where they
+ * are missing.
+ */
+double bench_parts_ratio(const struct bench *b, const struct bench_row *row);
 /* Copies the row, prints it. */
 void bench_add(struct bench *b, const struct bench_row *row);
 void bench_print_head(const struct bench *b);
@@ -118,6 +135,8 @@ uint64_t bench_random(uint64_t *state);
 /* ---- cases: each adds its rows ---- */
 void bench_run_data(struct bench *b); /* up, down, newflow, blocked, io */
 void bench_run_aead(struct bench *b);
+void bench_run_handshake(struct bench *b);
+void bench_run_workers(struct bench *b); /* scale */
 void bench_run_lookup(struct bench *b);
 void bench_run_policy(struct bench *b);
 

@@ -23,7 +23,8 @@ struct aead_bench {
 static void prepare(struct aead_bench *x, unsigned len)
 {
 	for (unsigned i = 0; i < BURST; i++)
-		x->ops[i] = (struct aead_op){.key = x->keys[i], .counter = x->counter + i, .data = x->text + i * STRIDE, .len = len};
+		x->ops[i] = (struct aead_op){.key = x->keys[i], .counter = x->counter + i, .data = x->text + i * STRIDE,
+					   .len = bench_size_of(len, i)};
 	x->counter += BURST;
 }
 
@@ -40,9 +41,9 @@ static unsigned verify(struct aead_bench *x, struct aead *aead, unsigned len)
 	for (unsigned i = 0; i < BURST; i++) {
 		for (unsigned j = 0; j < 8; j++)
 			nonce[4 + j] = (uint8_t)(x->ops[i].counter >> 8 * j);
-		good += crypto_aead_chacha20poly1305_ietf_decrypt(plain, NULL, NULL, x->ops[i].data, len + 16ull, NULL, 0, nonce,
-								  x->keys[i]) == 0 &&
-			memcmp(plain, x->before + i * STRIDE, len) == 0;
+		good += crypto_aead_chacha20poly1305_ietf_decrypt(plain, NULL, NULL, x->ops[i].data, x->ops[i].len + 16ull, NULL, 0,
+								  nonce, x->keys[i]) == 0 &&
+			memcmp(plain, x->before + i * STRIDE, x->ops[i].len) == 0;
 	}
 	return good;
 }
@@ -72,6 +73,7 @@ static void measure(struct bench *b, struct aead_bench *x, struct aead *aead, un
 		bench_measure_rep(&m, sum, sum, 2 * BURST * REP);
 	}
 	bench_measure_end(&m, &row);
+	row.ratio = bench_parts_ratio(b, &row);
 	bench_add(b, &row);
 }
 

@@ -12,14 +12,12 @@
 
 static uint16_t bench_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
 {
-	struct bench_port *p = (struct bench_port *)port;
-	struct bench_queue *q = &p->queues[queue];
+	struct bench_queue *q = &((struct bench_port *)port)->queues[queue];
 	unsigned have = q->n_in - q->next < n ? q->n_in - q->next : n;
 
 	if (q->n_turns < BENCH_ROUND + 2)
 		q->turns[q->n_turns++] = rte_rdtsc();
-	if (have == 0)
-		atomic_store_explicit(&p->edge->stop, true, memory_order_relaxed);
+	q->empty |= have == 0;
 	memcpy(mbufs, q->in + q->next, have * sizeof(mbufs[0]));
 	q->next += have;
 	return (uint16_t)have;
@@ -84,7 +82,6 @@ static struct port *make_port(struct bench_bed *bb)
 	memset(p, 0, sizeof(*p));
 	p->port = *bb->own_port;
 	p->port.ops = &bench_ops;
-	p->edge = &bb->bed->edge;
 	bb->port = p;
 	return &p->port;
 }
@@ -148,14 +145,15 @@ void bench_bed_destroy(struct bench_bed *bb)
 void bench_run_worker(struct bench_bed *bb, unsigned worker)
 {
 	struct worker *w = bb->bed->edge.workers[worker];
+	struct bench_queue *q = &bb->port->queues[worker];
 	struct turn_clock clock;
 
-	bb->port->queues[worker].n_turns = 0;
-	atomic_store(&bb->bed->edge.stop, false);
+	q->n_turns = 0;
+	q->empty = false;
 	rte_rcu_qsbr_thread_register(bb->bed->edge.qsbr, worker);
 	rte_rcu_qsbr_thread_online(bb->bed->edge.qsbr, worker);
 	turn_clock_init(&clock);
-	while (!atomic_load_explicit(&bb->bed->edge.stop, memory_order_relaxed))
+	while (!q->empty)
 		worker_counted_turn(w, &clock);
 	rte_rcu_qsbr_thread_offline(bb->bed->edge.qsbr, worker);
 	rte_rcu_qsbr_thread_unregister(bb->bed->edge.qsbr, worker);

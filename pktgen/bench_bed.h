@@ -17,6 +17,7 @@
 
 struct bench_queue {
 	unsigned n_in, next, n_out;
+	bool empty; /* the worker asked for packets and there were none */
 	unsigned n_turns;
 	struct rte_mbuf *in[BENCH_ROUND], *out[BENCH_ROUND];
 	uint64_t turns[BENCH_ROUND + 2]; /* TSC when the worker asked for packets */
@@ -24,8 +25,6 @@ struct bench_queue {
 
 struct bench_port {
 	struct port port;
-	struct edge *edge;
-	_Atomic unsigned idle; /* queues that ran empty */
 	struct bench_queue queues[EDGE_MAX_WORKERS];
 };
 

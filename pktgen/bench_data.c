@@ -121,6 +121,7 @@ static void measure(struct bench *b, struct bench_bed *bb, const struct data_cas
 			stages_between(before, counters->stages, stages);
 	}
 	bench_measure_end(&m, &row);
+	row.ratio = bench_parts_ratio(b, &row);
 	bench_add(b, &row);
 	if (b->options.stages)
 		print_stages(stages);

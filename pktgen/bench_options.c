@@ -48,7 +48,7 @@ static void help(void)
 	     "  --case NAME,…   only these cases; may be repeated:");
 	for (unsigned i = 0; i < BENCH_CASE_COUNT; i++)
 		printf("                    %-11s %s\n", bench_case_name((enum bench_case)i), texts[i]);
-	printf("  --size N,…      bytes of the inner packets, %u … %u (64,512,1420)\n"
+	printf("  --size N,…      bytes of the inner packets, %u … %u, or imix: 7 x 64, 4 x 594, 1 x 1420 (64,512,1420,imix)\n"
 	       "  --clients N     clients with a live session (1000, then 100000)\n"
 	       "  --flows N       flows that packets are spread over (10000, then 1000000)\n"
 	       "  --routes N      routes of their network (10000, then 1000000)\n"
@@ -101,19 +101,39 @@ static bool add_cases(struct bench_options *o, char *list)
 	return true;
 }
 
+static bool add_size(struct bench_options *o, unsigned size)
+{
+	for (unsigned i = 0; i < o->n_sizes; i++)
+		if (o->sizes[i] == size)
+			return true;
+	if (o->n_sizes == BENCH_MAX_SIZES)
+		return false;
+	o->sizes[o->n_sizes++] = size;
+	return true;
+}
+
+/* The sizes in the mix are measured before it, so that it can be held against them. */
+static bool add_imix_parts(struct bench_options *o)
+{
+	for (uint32_t i = 0; i < BENCH_IMIX_PARTS; i++)
+		if (!add_size(o, bench_size_of(BENCH_IMIX, i)))
+			return bad("size", "imix", "at most 16 sizes, its parts among them") == 0;
+	return true;
+}
+
 static bool add_sizes(struct bench_options *o, char *list)
 {
 	o->n_sizes = 0;
 	for (char *rest = NULL, *text = strtok_r(list, ",", &rest); text != NULL; text = strtok_r(NULL, ",", &rest)) {
-		unsigned n = number("size", text, MIN_SIZE, MAX_SIZE);
+		bool mix = strcmp(text, "imix") == 0;
+		unsigned n = mix ? BENCH_IMIX : number("size", text, MIN_SIZE, MAX_SIZE);
 
-		if (n == 0)
+		if (n == 0 || (mix && !add_imix_parts(o)))
 			return false;
-		if (o->n_sizes == BENCH_MAX_SIZES) {
+		if (!add_size(o, n)) {
 			bad("size", text, "at most 16 sizes");
 			return false;
 		}
-		o->sizes[o->n_sizes++] = n;
 	}
 	return o->n_sizes > 0;
 }
@@ -161,7 +181,7 @@ int bench_read_options(int argc, char **argv, struct bench_options *o, bool *don
 	int opt, index;
 
 	*done = false;
-	*o = (struct bench_options){.n_sizes = 3, .sizes = {64, 512, 1420}, .core = -1};
+	*o = (struct bench_options){.n_sizes = 5, .sizes = {64, 512, 594, 1420, BENCH_IMIX}, .core = -1};
 	while ((opt = getopt_long(argc, argv, "", known, &index)) != -1) {
 		switch (opt) {
 		case 'a':

@@ -23,6 +23,50 @@ void bench_progress(const struct bench *b, const char *format, ...)
 	fflush(stderr);
 }
 
+unsigned bench_size_of(unsigned size, uint32_t sequence)
+{
+	static const unsigned mix[BENCH_IMIX_PARTS] = {64, 594, 64, 64, 594, 64, 1420, 64, 594, 64, 64, 594};
+
+	return size == BENCH_IMIX ? mix[sequence % BENCH_IMIX_PARTS] : size;
+}
+
+double bench_mean_size(unsigned size)
+{
+	double sum = 0;
+
+	for (uint32_t i = 0; i < BENCH_IMIX_PARTS; i++)
+		sum += bench_size_of(size, i);
+	return sum / BENCH_IMIX_PARTS;
+}
+
+static const struct bench_row *find_row(const struct bench *b, const struct bench_row *like, unsigned size)
+{
+	for (unsigned i = 0; i < b->n_rows; i++) {
+		const struct bench_row *r = &b->rows[i];
+
+		if (r->size == size && strcmp(r->name, like->name) == 0 && strcmp(r->aead_impl, like->aead_impl) == 0 &&
+		    memcmp(&r->scale, &like->scale, sizeof(r->scale)) == 0)
+			return r;
+	}
+	return NULL;
+}
+
+double bench_parts_ratio(const struct bench *b, const struct bench_row *row)
+{
+	double sum = 0;
+
+	if (row->size != BENCH_IMIX)
+		return 0;
+	for (uint32_t i = 0; i < BENCH_IMIX_PARTS; i++) {
+		const struct bench_row *part = find_row(b, row, bench_size_of(BENCH_IMIX, i));
+
+		if (part == NULL)
+			return 0;
+		sum += part->total / BENCH_IMIX_PARTS;
+	}
+	return row->total / sum;
+}
+
 static double mpps(const struct bench *b, const struct bench_row *r)
 {
 	return r->total > 0 ? b->tsc_hz / r->total / 1e6 : 0;
@@ -30,7 +74,7 @@ static double mpps(const struct bench *b, const struct bench_row *r)
 
 static double gbps(const struct bench *b, const struct bench_row *r)
 {
-	return mpps(b, r) * r->size * 8 / 1e3;
+	return mpps(b, r) * bench_mean_size(r->size) * 8 / 1e3;
 }
 
 void bench_print_head(const struct bench *b)
@@ -43,15 +87,20 @@ void bench_print_head(const struct bench *b)
 
 void bench_add(struct bench *b, const struct bench_row *row)
 {
+	char size[12], ratio[32] = "";
+
 	if (b->n_rows == BENCH_MAX_ROWS)
 		return;
 	b->rows[b->n_rows++] = *row;
+	snprintf(size, sizeof(size), row->size == BENCH_IMIX ? "imix" : "%u", row->size);
+	if (row->ratio > 0)
+		snprintf(ratio, sizeof(ratio), "  x %.3f of %s", row->ratio, row->workers > 1 ? "one worker" : "its parts");
 	if (isatty(2))
 		fputs("\r\033[K", stderr);
-	printf("%-11s %5u %8u %8u %8u %6u %8.1f %8.1f %7.1f %7.1f %7.1f %8.1f %8.2f %7.2f %6lu %8lu  %s\n", row->name, row->size,
+	printf("%-11s %5s %8u %8u %8u %6u %8.1f %8.1f %7.1f %7.1f %7.1f %8.1f %8.2f %7.2f %6lu %8lu  %s%s\n", row->name, size,
 	       row->scale.clients, row->scale.flows, row->scale.routes, row->scale.rules, row->total, row->median, row->aead,
 	       row->rest, row->p50, row->p99, mpps(b, row), gbps(b, row), (unsigned long)row->lost,
-	       (unsigned long)row->verified, row->aead_impl);
+	       (unsigned long)row->verified, row->aead_impl, ratio);
 	fflush(stdout);
 }
 
@@ -68,14 +117,21 @@ static json_t *rounded(double value)
 
 static json_t *row_json(const struct bench *b, const struct bench_row *r)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:I, s:I, s:I, s:I, s:s}",
-			 "case", r->name, "size", (int)r->size, "clients", (int)r->scale.clients, "flows", (int)r->scale.flows,
-			 "routes", (int)r->scale.routes, "rules", (int)r->scale.rules, "tenants", (int)r->scale.tenants,
-			 "packets", (json_int_t)r->packets, "cycles_per_packet", "total", rounded(r->total), "aead",
-			 rounded(r->aead), "rest", rounded(r->rest), "p50", rounded(r->p50), "p99", rounded(r->p99), "median",
-			 rounded(r->median), "mpps_per_core", rounded(mpps(b, r)), "gbps_per_core", rounded(gbps(b, r)),
-			 "tsc_hz", (json_int_t)b->tsc_hz, "core_hz", (json_int_t)b->core_hz, "lost", (json_int_t)r->lost,
-			 "verified", (json_int_t)r->verified, "aead_impl", r->aead_impl);
+	json_t *row = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:{s:o, s:o, s:o, s:o, s:o, s:o}, s:o, s:o, s:I, s:I, s:I, s:I, s:s}",
+				"case", r->name, "size", (int)(bench_mean_size(r->size) + 0.5), "clients", (int)r->scale.clients, "flows",
+				(int)r->scale.flows, "routes", (int)r->scale.routes, "rules", (int)r->scale.rules, "tenants",
+				(int)r->scale.tenants, "packets", (json_int_t)r->packets, "cycles_per_packet", "total",
+				rounded(r->total), "aead", rounded(r->aead), "rest", rounded(r->rest), "p50", rounded(r->p50), "p99",
+				rounded(r->p99), "median", rounded(r->median), "mpps_per_core", rounded(mpps(b, r)), "gbps_per_core",
+				rounded(gbps(b, r)), "tsc_hz", (json_int_t)b->tsc_hz, "core_hz", (json_int_t)b->core_hz, "lost",
+				(json_int_t)r->lost, "verified", (json_int_t)r->verified, "aead_impl", r->aead_impl);
+
+	json_object_set_new(row, "workers", json_integer(r->workers == 0 ? 1 : r->workers));
+	if (r->size == BENCH_IMIX)
+		json_object_set_new(row, "mix", json_string("imix"));
+	if (r->ratio > 0)
+		json_object_set_new(row, "ratio", rounded(r->ratio));
+	return row;
 }
 
 int bench_write_json(const struct bench *b, const char *path)
@@ -118,7 +174,8 @@ static void write_script(const struct bench *b, FILE *f, const char *path)
 			const struct bench_row *r = &b->rows[i];
 
 			if (in_picture(r))
-				fprintf(f, "\"%s %u B, %u flows\" %.1f\n", r->name, r->size, r->scale.flows, part == 0 ? r->aead : r->rest);
+				fprintf(f, "\"%s %.0f B%s, %u flows\" %.1f\n", r->name, bench_mean_size(r->size),
+					r->size == BENCH_IMIX ? " mix" : "", r->scale.flows, part == 0 ? r->aead : r->rest);
 		}
 		fputs("e\n", f);
 	}

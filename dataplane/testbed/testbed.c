@@ -430,13 +430,13 @@ static struct port *make_port(struct testbed *bed)
 	return &p->port;
 }
 
-static void configure(struct edge *edge, unsigned workers, unsigned clients, unsigned flows)
+static void configure(struct edge *edge, unsigned workers, unsigned clients, unsigned flows, unsigned spare)
 {
 	struct edge_config *cfg = &edge->config;
 
 	edge->n_workers = cfg->n_workers = workers;
 	cfg->cap_peers = clients + 1 + TESTBED_TUNNELS * EDGE_MAX_WORKERS;
-	cfg->cap_sessions = FREE_SLOTS + clients / workers + 1 + TESTBED_TUNNELS;
+	cfg->cap_sessions = spare + clients / workers + 1 + TESTBED_TUNNELS;
 	cfg->cap_flows = flows;
 	cfg->n_listen = 1;
 	cfg->listen[0] = (struct listen_address){.family = 4, .port = 51820};
@@ -485,7 +485,8 @@ struct testbed *testbed_create_sized(const struct testbed_size *size)
 	start_dpdk(size);
 	bed->mtu = (uint16_t)(size->mtu == 0 ? 1280 : size->mtu);
 	need(sodium_init() >= 0, "libsodium");
-	configure(edge, workers, clients, size->flows == 0 ? 4096 : size->flows);
+	configure(edge, workers, clients, size->flows == 0 ? 4096 : size->flows,
+		  size->spare_sessions == 0 ? FREE_SLOTS : size->spare_sessions);
 	bed->n_clients = clients;
 	bed->clients = calloc(clients + 1, sizeof(*bed->clients));
 	bed->next_route = TESTBED_FIRST_ROUTE;

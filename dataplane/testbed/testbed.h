@@ -59,6 +59,7 @@ struct testbed_size {
 	bool huge_pages;    /* transparent ones for what DPDK allocates, as a big table wants them */
 	const char *lcores; /* as the EAL takes them ("0@1,1@0"); NULL: lcore 0 on core 0. Of the first bed only */
 	bool no_log; /* workers without the flow log */
+	unsigned spare_sessions; /* of each worker, beside those of the bed's own; 0: 1,024 */
 };
 
 /* Initialises DPDK once (no huge pages, no devices). Aborts with a message when something cannot be made. */

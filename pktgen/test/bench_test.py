@@ -53,6 +53,53 @@ def test_policy():
         assert row['lost'] == 0 and row['verified'] == 1 << 18, row
 
 
+def rows_of(*args):
+    """The rows of a run that must succeed."""
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, 'bench.json')
+        run = bench('--quick', '--json', path, *args)
+        assert run.returncode == 0, run.stdout + run.stderr
+        with open(path, encoding='utf-8') as f:
+            rows = json.load(f)['rows']
+    for row in rows:
+        assert KEYS <= row.keys() and row['lost'] == 0 and row['verified'] > 0, row
+    return rows, run.stdout
+
+
+def test_handshake():
+    """All answers complete a session; pretences end at the check they are made for, in the order of their cost."""
+    rows, text = rows_of('--case', 'handshake')
+    total = {r['aead_impl']: r['cycles_per_packet']['total'] for r in rows}
+    assert list(total) == ['libsodium x25519', 'libsodium base', 'first contact', 'edge', 'bad MAC1', 'bad rest'], total
+    assert all(r['verified'] >= r['packets'] for r in rows), rows
+    assert total['bad MAC1'] < total['bad rest'] / 4, total
+    assert total['libsodium x25519'] < total['bad rest'] < 2.5 * total['libsodium x25519'], total
+    assert 3 * total['libsodium x25519'] < total['edge'] < total['first contact'] * 1.1, total
+    assert 'a second per core' in text and 'bad MAC1 costs' in text, text
+
+
+def test_imix():
+    """The mix brings its parts along, and is held against them."""
+    rows, _ = rows_of('--case', 'up,plain-aead', '--size', 'imix', *SMALL)
+    assert {r['size'] for r in rows} == {64, 354, 594, 1420}, rows
+    for row in rows:
+        assert ('ratio' in row) == (row['size'] == 354) == (row.get('mix') == 'imix'), row
+        if row['size'] != 354:
+            continue
+        parts = {r['size']: r['cycles_per_packet']['total'] for r in rows
+                 if (r['case'], r['aead_impl'], r['clients']) == (row['case'], row['aead_impl'], row['clients'])}
+        mean = (7 * parts[64] + 4 * parts[594] + parts[1420]) / 12
+        assert abs(row['ratio'] - row['cycles_per_packet']['total'] / mean) < 0.01, (row, parts)
+
+
+def test_scale():
+    if len(os.sched_getaffinity(0)) < 2:
+        return
+    rows, _ = rows_of('--case', 'scale', '--size', '64', *SMALL)
+    assert [r['workers'] for r in rows] == [1, 2] and 'ratio' not in rows[0] and 0.5 < rows[1]['ratio'] < 2.5, rows
+    assert rows[1]['packets'] == 2 * rows[0]['packets'], rows
+
+
 def test_refusals():
     for args, word in ((['--case', 'sideways'], 'sideways'), (['--size', '20'], '20'), (['--clients', 'many'], 'many'),
                        (['--json'], 'json'), (['extra'], 'extra')):
@@ -63,4 +110,7 @@ def test_refusals():
 if __name__ == '__main__':
     test_rows()
     test_policy()
+    test_handshake()
+    test_imix()
+    test_scale()
     test_refusals()
